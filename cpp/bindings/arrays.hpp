@@ -1,0 +1,163 @@
+// Between NumPy arrays (row-major) and the core's padded column-major matrices. Shape checks of what
+// Python has already checked kindly: here only so that no array can make the core read out of bounds.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "dlnet/losses/loss.hpp"
+#include "dlnet/network.hpp"
+
+namespace py = pybind11;
+
+namespace dlnet::bindings {
+
+template <class T>
+using Array = py::array_t<T, py::array::c_style>;
+
+inline void require(bool condition, const std::string& message) {
+  if (!condition) throw std::invalid_argument(message);
+}
+
+template <class To, class From>
+Matrix<To> to_matrix(const Array<From>& array, const char* name) {
+  require(array.ndim() == 2, std::string(name) + ": expected a matrix");
+  Matrix<To> matrix(array.shape(0), array.shape(1));
+  const From* entry = array.data();
+  for (Index i = 0; i < matrix.rows(); ++i) {
+    for (Index j = 0; j < matrix.cols(); ++j) matrix(i, j) = static_cast<To>(*entry++);
+  }
+  return matrix;
+}
+
+// The rows of the array become columns: samples come first in Python and last here.
+inline Matrix<double> to_transposed_matrix(const Array<double>& array, const char* name) {
+  require(array.ndim() == 2, std::string(name) + ": expected a matrix");
+  Matrix<double> matrix(array.shape(1), array.shape(0));
+  for (Index j = 0; j < matrix.cols(); ++j) {
+    const double* row = array.data() + j * matrix.rows();
+    std::copy(row, row + matrix.rows(), matrix.column(j));
+  }
+  return matrix;
+}
+
+template <class Scalar>
+Array<Scalar> to_array(const Matrix<Scalar>& matrix) {
+  Array<Scalar> array({matrix.rows(), matrix.cols()});
+  Scalar* entry = array.mutable_data();
+  for (Index i = 0; i < matrix.rows(); ++i) {
+    for (Index j = 0; j < matrix.cols(); ++j) *entry++ = matrix(i, j);
+  }
+  return array;
+}
+
+template <class Scalar>
+py::list to_arrays(const Layers<Scalar>& layers) {
+  py::list arrays;
+  for (const Matrix<Scalar>& layer : layers) arrays.append(to_array(layer));
+  return arrays;
+}
+
+inline std::vector<Index> to_indices(const Array<std::int64_t>& array, Index below,
+                                     const char* name) {
+  require(array.ndim() == 1, std::string(name) + ": expected a vector");
+  std::vector<Index> indices(array.data(), array.data() + array.size());
+  for (Index i : indices) require(0 <= i && i < below, std::string(name) + ": index out of range");
+  return indices;
+}
+
+inline std::span<const double> to_span(const Array<double>& array) {
+  return {array.data(), static_cast<std::size_t>(array.size())};
+}
+
+// float32 or float64, as the first layer says.
+inline bool is_single(const py::list& weights) {
+  require(!weights.empty(), "weights: expected at least one layer");
+  return py::isinstance<py::array_t<float>>(weights[0]);
+}
+
+inline Widths widths_of(const py::list& weights) {
+  Widths widths;
+  for (py::handle item : weights) {
+    const auto layer = py::cast<py::array>(item);
+    require(layer.ndim() == 2 && layer.size() > 0, "weights: expected non-empty matrices");
+    if (widths.empty()) widths.push_back(layer.shape(1));
+    require(layer.shape(1) == widths.back(), "weights: shapes do not follow one another");
+    widths.push_back(layer.shape(0));
+  }
+  return widths;
+}
+
+template <class Scalar>
+void copy_layer(py::handle item, Matrix<Scalar>& layer) {
+  require(py::isinstance<Array<Scalar>>(item), "weights: expected C-contiguous layers of one dtype");
+  const auto array = py::reinterpret_borrow<Array<Scalar>>(item);
+  require(array.ndim() == 2 && array.shape(0) == layer.rows() && array.shape(1) == layer.cols(),
+          "weights: a layer has another shape than before");
+  const Scalar* entry = array.data();
+  for (Index i = 0; i < layer.rows(); ++i) {
+    for (Index j = 0; j < layer.cols(); ++j) layer(i, j) = *entry++;
+  }
+}
+
+template <class Scalar>
+Network<Scalar> to_network(const py::list& weights) {
+  Network<Scalar> network(widths_of(weights));
+  for (std::size_t j = 0; j < network.depth(); ++j) {
+    copy_layer(weights[j], network.weight(j));
+    network.refresh_transposed(j);
+  }
+  return network;
+}
+
+// Losses travel through Python as opaque capsules; one of the two is set.
+struct LossHandle {
+  std::shared_ptr<Loss<double>> in_double;
+  std::shared_ptr<Loss<float>> in_single;
+};
+
+template <class T>
+py::capsule to_capsule(std::unique_ptr<T> value, const char* name) {
+  py::capsule capsule(value.get(), name, [](PyObject* object) {
+    delete static_cast<T*>(PyCapsule_GetPointer(object, PyCapsule_GetName(object)));
+  });
+  value.release();
+  return capsule;
+}
+
+template <class T>
+T& from_capsule(const py::capsule& capsule, const char* name) {
+  if (std::string(capsule.name() == nullptr ? "" : capsule.name()) != name) {
+    throw py::type_error(std::string("expected a capsule of ") + name);
+  }
+  return *capsule.get_pointer<T>();
+}
+
+inline constexpr const char* loss_name = "dlnet.Loss";
+
+template <class Scalar>
+std::shared_ptr<Loss<Scalar>> to_loss(const py::capsule& capsule, const Widths& widths) {
+  const LossHandle& handle = from_capsule<LossHandle>(capsule, loss_name);
+  std::shared_ptr<Loss<Scalar>> loss;
+  if constexpr (std::is_same_v<Scalar, double>) {
+    loss = handle.in_double;
+  } else {
+    loss = handle.in_single;
+  }
+  require(loss != nullptr, "loss: made for another dtype than the weights");
+  require(loss->n_outputs() == widths.back() && loss->n_inputs() == widths.front(),
+          "loss: made for another shape than the weights");
+  return loss;
+}
+
+void register_decompositions(py::module_& module);
+void register_losses(py::module_& module);
+void register_chain(py::module_& module);
+void register_descent(py::module_& module);
+
+}  // namespace dlnet::bindings

@@ -1,0 +1,248 @@
+// The loop: evaluate, record, decide whether to stop, update. Runs in slices, so that the caller can
+// look around between them; where a slice ends never changes a number.
+#pragma once
+
+#include <chrono>
+#include <cmath>
+#include <memory>
+
+#include "batches.hpp"
+#include "losses/loss.hpp"
+#include "observables.hpp"
+#include "optimizers.hpp"
+
+namespace dlnet {
+
+// Why advance() came back.
+enum class Outcome {
+  reached,    // at the step it was asked to reach
+  recorded,   // a scheduled step was recorded and the caller wants to add to it
+  check,      // at a step where the caller wants to check its own condition
+  converged,  // a bound on the loss or on the gradient norm was met
+  diverged,   // the loss is not finite
+  paused,     // the slice of time is over
+};
+
+struct StopRule {
+  double loss = -std::numeric_limits<double>::infinity();
+  double gradient_norm = -1.0;
+  std::int64_t check_every = 1;
+  bool has_condition = false;  // of the caller's, checked every check_every steps
+};
+
+// What one slice is to do.
+template <class Scalar>
+struct Plan {
+  std::int64_t until = 0;                       // stop before the update that leaves this step
+  std::span<const double> rates;                // of steps first_rate, first_rate + 1, ...
+  std::int64_t first_rate = 0;                  //
+  std::span<const std::int64_t> record_steps;   // ascending; those behind the current step are past
+  Sink<Scalar> sink;                            // row r is for record_steps[r]
+  bool pause_after_record = false;
+  double seconds = 0.05;
+};
+
+// A sum of many small terms that keeps the digits a plain sum would lose (Neumaier).
+struct Clock {
+  double sum = 0.0;
+  double lost = 0.0;
+  double now() const { return sum + lost; }
+  void advance(double dt) {
+    const double next = sum + dt;
+    lost += std::abs(sum) >= std::abs(dt) ? (sum - next) + dt : (dt - next) + sum;
+    sum = next;
+  }
+};
+
+template <class Scalar>
+class Descent {
+ public:
+  // `batch_loss` is null for full-batch runs.
+  Descent(const Widths& widths, std::shared_ptr<Loss<Scalar>> loss,
+          std::shared_ptr<Loss<Scalar>> batch_loss, std::optional<Batches> batches,
+          const MethodSettings& settings, const StopRule& stop, const Wanted& wanted,
+          Knowledge knowledge)
+      : network_(widths),
+        pass_(widths),
+        loss_(std::move(loss)),
+        batch_loss_(std::move(batch_loss)),
+        batches_(std::move(batches)),
+        optimizer_(settings, widths),
+        stop_(stop),
+        observer_(widths, wanted, std::move(knowledge)),
+        gradient_(widths.back(), widths.front()) {
+    if (batch_loss_) batch_gradient_.emplace(widths.back(), widths.front());
+    if (!accumulates_in_pass() || wanted.gradients) gradients_ = zero_layers<Scalar>(widths);
+    double flops = 0.0;
+    for (std::size_t j = 0; j + 1 < widths.size(); ++j) {
+      flops += 6.0 * static_cast<double>(widths[j + 1]) * static_cast<double>(widths[j]) *
+               static_cast<double>(widths[0]);
+    }
+    // Looking at the clock costs about as much as a step of the smallest networks.
+    steps_between_looks_ = std::max<std::int64_t>(1, static_cast<std::int64_t>(2e6 / (flops + 1e3)));
+  }
+
+  Network<Scalar>& network() { return network_; }
+  Optimizer<Scalar>& optimizer() { return optimizer_; }
+  Clock& clock() { return clock_; }
+  std::int64_t step() const { return step_; }
+
+  // The caller has filled the layers (and whatever else continues); nothing is evaluated yet.
+  void start_at(std::int64_t step) {
+    step_ = step;
+    for (std::size_t j = 0; j < network_.depth(); ++j) network_.refresh_transposed(j);
+    enter_step();
+  }
+
+  Outcome advance(const Plan<Scalar>& plan) {
+    const auto deadline = std::chrono::steady_clock::now() +
+                          std::chrono::duration<double>(plan.seconds);
+    std::size_t next = 0;
+    while (next < plan.record_steps.size() && plan.record_steps[next] < step_) ++next;
+    for (std::int64_t n_steps = 1;; ++n_steps) {
+      const bool scheduled = next < plan.record_steps.size() && plan.record_steps[next] == step_;
+      evaluate(scheduled);
+      const bool diverged = !is_finite();
+      if (scheduled && !recorded_) {
+        record(plan.sink, static_cast<Index>(next), rate_at(plan, step_));
+        if (plan.pause_after_record && !diverged) return Outcome::recorded;
+      }
+      if (diverged) return Outcome::diverged;
+      if (!checked_) {
+        checked_ = true;
+        if (converged()) return Outcome::converged;
+        if (stop_.has_condition && step_ % stop_.check_every == 0) return Outcome::check;
+      }
+      if (step_ == plan.until) return Outcome::reached;
+      if (!update(rate_at(plan, step_))) return Outcome::diverged;
+      if (scheduled) ++next;
+      if (n_steps % steps_between_looks_ == 0 && std::chrono::steady_clock::now() >= deadline) {
+        return Outcome::paused;
+      }
+    }
+  }
+
+  // Writes row `at` for the current step, scheduled or not.
+  void record(const Sink<Scalar>& sink, Index at, double rate) {
+    evaluate(true);
+    const auto put = [&](Quantity q, double value) {
+      if (double* out = sink[q]) out[at] = value;
+    };
+    put(Quantity::time, clock_.now());
+    put(Quantity::loss, loss_value_);
+    if (sink.wants(Quantity::gradient_norm)) put(Quantity::gradient_norm, gradient_norm());
+    if (sink.wants(Quantity::learning_rate)) put(Quantity::learning_rate, rate_in_force(rate));
+    observer_.record(network_, pass_, gradient_, sink, at);
+    recorded_ = true;
+  }
+
+  bool is_recorded() const { return recorded_; }
+  // Whether the loss at the current step, as far as it is known, is finite.
+  bool is_finite() const { return !full_ || std::isfinite(loss_value_); }
+
+ private:
+  bool accumulates_in_pass() const {
+    return optimizer_.settings().method == Method::gradient_descent;
+  }
+
+  static double rate_at(const Plan<Scalar>& plan, std::int64_t step) {
+    if (plan.rates.empty()) return 0.0;
+    const auto at = static_cast<std::size_t>(step - plan.first_rate);
+    return plan.rates[std::min(at, plan.rates.size() - 1)];
+  }
+
+  void enter_step() {
+    forwarded_ = full_ = batched_ = recorded_ = checked_ = false;
+  }
+
+  // The full loss and its gradient in W; in a mini-batch run only where somebody looks at them.
+  void evaluate(bool somebody_looks) {
+    if (!forwarded_) pass_.forward(network_);
+    forwarded_ = true;
+    if (full_ || (batch_loss_ && !somebody_looks)) return;
+    loss_value_ = loss_->value_and_gradient(pass_.end_to_end(network_), gradient_);
+    full_ = true;
+  }
+
+  bool converged() {
+    if (full_ && loss_value_ <= stop_.loss) return true;
+    if (stop_.gradient_norm < 0.0 || step_ % stop_.check_every != 0) return false;
+    evaluate(true);
+    return gradient_norm() <= stop_.gradient_norm;
+  }
+
+  // Of the full loss, without weight decay.
+  double gradient_norm() {
+    pass_.gradients(network_, gradient_, gradients_);
+    double total = 0.0;
+    for (const Matrix<Scalar>& gradient : gradients_) total += sum_of_squares(gradient);
+    return std::sqrt(total);
+  }
+
+  double rate_in_force(double rate) {
+    if (optimizer_.settings().method != Method::group_rmsprop) return rate;
+    step_gradient();
+    write_gradients();
+    return optimizer_.group_rate(gradients_, rate);
+  }
+
+  // The gradient in W that this step descends along: of the batch, or of the full loss.
+  const Matrix<Scalar>& step_gradient() {
+    if (!batch_loss_) return gradient_;
+    if (!batched_) {
+      batch_value_ = batch_loss_->batch_value_and_gradient(pass_.end_to_end(network_),
+                                                           *batch_gradient_, batches_->at(step_));
+      batched_ = true;
+    }
+    return *batch_gradient_;
+  }
+
+  void write_gradients() {
+    pass_.gradients(network_, step_gradient(), gradients_);
+    optimizer_.add_weight_decay(network_, gradients_);
+  }
+
+  // From this step to the next; false if the loss of the batch is not finite.
+  bool update(double rate) {
+    const Matrix<Scalar>& gradient = step_gradient();
+    if (batch_loss_ && !std::isfinite(batch_value_)) return false;
+    double in_force = rate;
+    if (accumulates_in_pass()) {
+      const double keep = 1.0 - rate * optimizer_.settings().weight_decay;
+      pass_.descend(network_, gradient, static_cast<Scalar>(rate), static_cast<Scalar>(keep));
+    } else {
+      write_gradients();
+      in_force = optimizer_.update(network_, gradients_, rate);
+      for (std::size_t j = 0; j < network_.depth(); ++j) network_.refresh_transposed(j);
+    }
+    clock_.advance(in_force);
+    ++step_;
+    enter_step();
+    return true;
+  }
+
+  Network<Scalar> network_;
+  Pass<Scalar> pass_;
+  std::shared_ptr<Loss<Scalar>> loss_;
+  std::shared_ptr<Loss<Scalar>> batch_loss_;
+  std::optional<Batches> batches_;
+  Optimizer<Scalar> optimizer_;
+  StopRule stop_;
+  Observer<Scalar> observer_;
+  Matrix<Scalar> gradient_;  // of the full loss in W
+  std::optional<Matrix<Scalar>> batch_gradient_;
+  Layers<Scalar> gradients_;
+  Clock clock_;
+  std::int64_t steps_between_looks_ = 1;
+  std::int64_t step_ = 0;
+  double loss_value_ = 0.0;
+  double batch_value_ = 0.0;
+  // What has been done at this step.
+  bool forwarded_ = false;
+  bool full_ = false;
+  bool batched_ = false;
+  bool recorded_ = false;
+  bool checked_ = false;
+};
+
+}  // namespace dlnet

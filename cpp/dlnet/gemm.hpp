@@ -1,0 +1,280 @@
+// Products of padded column-major matrices: C = A B and C = A B^T, stored or accumulated.
+// One micro-kernel template over vectors x columns of C; small products run on the matrices as they
+// lie, large ones on packed panels. Knows nothing of networks.
+#pragma once
+
+#include <array>
+#include <type_traits>
+#include <utility>
+
+#include "types.hpp"
+
+namespace dlnet {
+
+// What happens to a finished tile of the product P = A B. Where the inner dimension is cut into
+// blocks, the first block is finished so and the rest is added with `rest()`.
+template <class Scalar>
+struct Accumulate {  // C = alpha P + beta C
+  Scalar alpha;
+  Scalar beta;
+  static constexpr bool reads_c = true;
+  Vector<Scalar> operator()(Vector<Scalar> product, Vector<Scalar> c) const {
+    return alpha * product + beta * c;
+  }
+  Accumulate rest() const { return {alpha, Scalar(1)}; }
+};
+
+template <class Scalar>
+struct Assign {  // C = P
+  static constexpr bool reads_c = false;
+  Vector<Scalar> operator()(Vector<Scalar> product, Vector<Scalar>) const { return product; }
+  Accumulate<Scalar> rest() const { return {Scalar(1), Scalar(1)}; }
+};
+
+// The factor B as the micro-kernel reads it: entry (k, n) at data[k * row_step + n * col_step].
+template <class Scalar>
+struct RightFactor {
+  const Scalar* data;
+  Index row_step;
+  Index col_step;
+};
+
+// A tile holds tile_vectors x tile_columns accumulators; with one register for each vector of A and
+// one for the broadcast entry of B it must fit into the register file.
+constexpr int max_tile_vectors = 3;
+
+constexpr int max_tile_columns(int tile_vectors) {
+  const int available = (vector_registers - 1 - tile_vectors) / tile_vectors;
+  return available < 16 ? available : 16;
+}
+
+template <class Scalar, int tile_vectors, int tile_columns, class Finish>
+void micro_kernel(Index depth, const Scalar* a, Index a_stride, RightFactor<Scalar> b, Scalar* c,
+                  Index c_stride, const Finish& finish) {
+  constexpr Index L = lanes<Scalar>;
+  Vector<Scalar> tile[tile_columns][tile_vectors];
+#pragma GCC unroll 16
+  for (int n = 0; n < tile_columns; ++n) {
+#pragma GCC unroll 3
+    for (int m = 0; m < tile_vectors; ++m) tile[n][m] = Vector<Scalar>{};
+  }
+  const Scalar* entry = b.data;
+  for (Index k = 0; k < depth; ++k, a += a_stride, entry += b.row_step) {
+    Vector<Scalar> column[tile_vectors];
+#pragma GCC unroll 3
+    for (int m = 0; m < tile_vectors; ++m) column[m] = load(a + m * L);
+#pragma GCC unroll 16
+    for (int n = 0; n < tile_columns; ++n) {
+      const Scalar factor = entry[n * b.col_step];
+#pragma GCC unroll 3
+      for (int m = 0; m < tile_vectors; ++m) tile[n][m] += column[m] * factor;
+    }
+  }
+#pragma GCC unroll 16
+  for (int n = 0; n < tile_columns; ++n) {
+#pragma GCC unroll 3
+    for (int m = 0; m < tile_vectors; ++m) {
+      Scalar* out = c + n * c_stride + m * L;
+      if constexpr (Finish::reads_c) {
+        store(out, finish(tile[n][m], load(out)));
+      } else {
+        store(out, finish(tile[n][m], Vector<Scalar>{}));
+      }
+    }
+  }
+}
+
+// The micro-kernels of every tile shape, looked up by [vectors - 1][columns - 1].
+template <class Scalar, class Finish>
+class KernelTable {
+ public:
+  using Kernel = void (*)(Index, const Scalar*, Index, RightFactor<Scalar>, Scalar*, Index,
+                          const Finish&);
+
+  static Kernel find(int tile_vectors, int tile_columns) {
+    static constexpr auto table = make(std::make_integer_sequence<int, max_tile_vectors>{});
+    return table[static_cast<std::size_t>(tile_vectors - 1)]
+                [static_cast<std::size_t>(tile_columns - 1)];
+  }
+
+ private:
+  using Row = std::array<Kernel, 16>;
+
+  template <int tile_vectors, int... column>
+  static constexpr Row make_row(std::integer_sequence<int, column...>) {
+    return {&micro_kernel<Scalar, tile_vectors, column + 1, Finish>...};
+  }
+
+  template <int... vector>
+  static constexpr std::array<Row, max_tile_vectors> make(std::integer_sequence<int, vector...>) {
+    return {make_row<vector + 1>(
+        std::make_integer_sequence<int, max_tile_columns(vector + 1)>{})...};
+  }
+};
+
+// Cuts a row of `total` vectors into tiles of three and two, so that no tile of one is left over.
+inline int next_tile_vectors(Index remaining) {
+  if (remaining <= max_tile_vectors) return static_cast<int>(remaining);
+  return remaining % max_tile_vectors == 1 ? 2 : 3;
+}
+
+// Calls visit(first column, columns) for tiles of at most `widest` columns, split evenly.
+template <class Visit>
+void for_each_tile(Index cols, Index widest, const Visit& visit) {
+  const Index n_tiles = (cols + widest - 1) / widest;
+  for (Index t = 0, first = 0; t < n_tiles; ++t) {
+    const Index width = cols / n_tiles + (t < cols % n_tiles ? 1 : 0);
+    visit(first, width);
+    first += width;
+  }
+}
+
+// Calls visit(first row, vectors) for the rows of tiles that cover `rows` rows.
+template <class Scalar, class Visit>
+void for_each_panel(Index rows, const Visit& visit) {
+  const Index n_vectors = (rows + lanes<Scalar> - 1) / lanes<Scalar>;
+  for (Index v = 0; v < n_vectors;) {
+    const int tile_vectors = next_tile_vectors(n_vectors - v);
+    visit(v * lanes<Scalar>, tile_vectors);
+    v += tile_vectors;
+  }
+}
+
+template <class Scalar, class Finish>
+void multiply_unpacked(ConstView<Scalar> a, RightFactor<Scalar> b, View<Scalar> c,
+                       const Finish& finish) {
+  for_each_panel<Scalar>(c.rows, [&](Index row, int tile_vectors) {
+    for_each_tile(c.cols, max_tile_columns(tile_vectors), [&](Index col, Index width) {
+      const RightFactor<Scalar> tile{b.data + col * b.col_step, b.row_step, b.col_step};
+      KernelTable<Scalar, Finish>::find(tile_vectors, static_cast<int>(width))(
+          a.cols, a.data + row, a.stride, tile, c.data + col * c.stride + row, c.stride, finish);
+    });
+  });
+}
+
+// Blocks of the inner dimension and of the columns: a panel of A stays in the first-level cache, a
+// block of B in the second.
+inline constexpr Index block_depth = 256;
+inline constexpr Index block_cols = 192;
+
+// Where packed copies of panels go. Empty when no product in sight is large enough to be packed.
+template <class Scalar>
+class Packing {
+ public:
+  // The largest inner dimension and number of columns among the products to come.
+  Packing(Index depth, Index cols) {
+    if (!is_worthwhile(depth, cols)) return;
+    left_ = Buffer<Scalar>(max_tile_vectors * lanes<Scalar> * block_depth);
+    right_ = Buffer<Scalar>(block_depth * block_cols);
+  }
+
+  static bool is_worthwhile(Index depth, Index cols) {
+    constexpr Index cached = 128 * 1024 / static_cast<Index>(sizeof(Scalar));
+    return depth > block_depth || depth * cols > cached;
+  }
+
+  const Scalar* pack_left(const Scalar* a, Index stride, Index depth, int tile_vectors) {
+    Scalar* out = left_.data();
+    for (Index k = 0; k < depth; ++k) {
+      for (int m = 0; m < tile_vectors; ++m, out += lanes<Scalar>) {
+        store(out, load(a + k * stride + m * lanes<Scalar>));
+      }
+    }
+    return left_.data();
+  }
+
+  // Tile after tile, each (depth, width) with its rows contiguous.
+  void pack_right(RightFactor<Scalar> b, Index depth, Index cols) {
+    for_each_tile(cols, packed_tile_columns, [&](Index col, Index width) {
+      Scalar* out = right_.data() + col * depth;
+      const Scalar* entry = b.data + col * b.col_step;
+      for (Index k = 0; k < depth; ++k, entry += b.row_step) {
+        for (Index n = 0; n < width; ++n) *out++ = entry[n * b.col_step];
+      }
+    });
+  }
+
+  RightFactor<Scalar> packed_tile(Index depth, Index col, Index width) const {
+    return {right_.data() + col * depth, width, 1};
+  }
+
+  static constexpr Index packed_tile_columns = max_tile_columns(max_tile_vectors);
+
+ private:
+  Buffer<Scalar> left_;
+  Buffer<Scalar> right_;
+};
+
+template <class Scalar, class Finish>
+void multiply_block(ConstView<Scalar> a, RightFactor<Scalar> b, View<Scalar> c,
+                    const Finish& finish, Packing<Scalar>& packing) {
+  const Index depth = a.cols;
+  packing.pack_right(b, depth, c.cols);
+  for_each_panel<Scalar>(c.rows, [&](Index row, int tile_vectors) {
+    const Scalar* left = packing.pack_left(a.data + row, a.stride, depth, tile_vectors);
+    const Index left_stride = tile_vectors * lanes<Scalar>;
+    for_each_tile(c.cols, Packing<Scalar>::packed_tile_columns, [&](Index col, Index width) {
+      KernelTable<Scalar, Finish>::find(tile_vectors, static_cast<int>(width))(
+          depth, left, left_stride, packing.packed_tile(depth, col, width),
+          c.data + col * c.stride + row, c.stride, finish);
+    });
+  });
+}
+
+template <class Scalar, class Finish>
+void multiply(ConstView<Scalar> a, RightFactor<Scalar> b, View<Scalar> c, const Finish& finish,
+              Packing<Scalar>& packing) {
+  if (!Packing<Scalar>::is_worthwhile(a.cols, c.cols)) {
+    multiply_unpacked(a, b, c, finish);
+    return;
+  }
+  for_each_tile(c.cols, block_cols, [&](Index col, Index width) {
+    for_each_tile(a.cols, block_depth, [&](Index k, Index depth) {
+      const ConstView<Scalar> block_a{a.data + k * a.stride, a.rows, depth, a.stride};
+      const RightFactor<Scalar> block_b{b.data + k * b.row_step + col * b.col_step, b.row_step,
+                                        b.col_step};
+      const View<Scalar> block_c{c.data + col * c.stride, c.rows, width, c.stride};
+      if (k == 0) {
+        multiply_block(block_a, block_b, block_c, finish, packing);
+      } else {
+        multiply_block(block_a, block_b, block_c, finish.rest(), packing);
+      }
+    });
+  });
+}
+
+// C = finish(A B)
+template <class Scalar, class Finish>
+void multiply(std::type_identity_t<ConstView<Scalar>> a,  // (m, k)
+              std::type_identity_t<ConstView<Scalar>> b,  // (k, n)
+              std::type_identity_t<View<Scalar>> c,       // (m, n)
+              const Finish& finish, Packing<Scalar>& packing) {
+  multiply(a, RightFactor<Scalar>{b.data, 1, b.stride}, c, finish, packing);
+}
+
+// C = finish(A B^T)
+template <class Scalar, class Finish>
+void multiply_transposed(std::type_identity_t<ConstView<Scalar>> a,  // (m, k)
+                         std::type_identity_t<ConstView<Scalar>> b,  // (n, k)
+                         std::type_identity_t<View<Scalar>> c,       // (m, n)
+                         const Finish& finish, Packing<Scalar>& packing) {
+  multiply(a, RightFactor<Scalar>{b.data, b.stride, 1}, c, finish, packing);
+}
+
+// to = from^T, in square blocks so that both sides stay in cache.
+template <class Scalar>
+void transpose(const Matrix<Scalar>& from, Matrix<Scalar>& to) {
+  constexpr Index block = 8;
+  for (Index j0 = 0; j0 < from.cols(); j0 += block) {
+    const Index j1 = std::min(j0 + block, from.cols());
+    for (Index i0 = 0; i0 < from.rows(); i0 += block) {
+      const Index i1 = std::min(i0 + block, from.rows());
+      for (Index i = i0; i < i1; ++i) {
+        Scalar* out = to.column(i);
+        for (Index j = j0; j < j1; ++j) out[j] = from(i, j);
+      }
+    }
+  }
+}
+
+}  // namespace dlnet

@@ -1,0 +1,39 @@
+// What every loss of the end-to-end matrix offers to the pass.
+#pragma once
+
+#include <span>
+
+#include "../gemm.hpp"
+
+namespace dlnet {
+
+template <class Scalar>
+class Loss {
+ public:
+  Loss() = default;
+  Loss(const Loss&) = delete;
+  Loss& operator=(const Loss&) = delete;
+  virtual ~Loss() = default;
+
+  virtual Index n_outputs() const = 0;
+  virtual Index n_inputs() const = 0;
+
+  // The loss of the end-to-end matrix, (d_N, d_0); its gradient is written to `gradient`.
+  virtual double value_and_gradient(const Matrix<Scalar>& end_to_end, Matrix<Scalar>& gradient) = 0;
+
+  // How many samples, entries or measurements mini-batches are drawn from; 0 when there are none.
+  virtual Index n_samples() const { return 0; }
+
+  // The same over some of the samples.
+  virtual double batch_value_and_gradient(const Matrix<Scalar>&, Matrix<Scalar>&,
+                                          std::span<const Index>) {
+    throw std::invalid_argument("this loss has no samples to draw mini-batches from");
+  }
+};
+
+// The factor in front of a sum over `count` samples.
+inline double reduction_factor(bool mean, Index count) {
+  return mean ? 1.0 / static_cast<double>(count) : 1.0;
+}
+
+}  // namespace dlnet

@@ -1,0 +1,57 @@
+// A deep linear network: the layers, each also kept transposed, and the prefix products of the chain.
+// Knows nothing of losses or updates.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "gemm.hpp"
+
+namespace dlnet {
+
+using Widths = std::vector<Index>;  // (d_0, ..., d_N)
+
+template <class Scalar>
+using Layers = std::vector<Matrix<Scalar>>;  // entry j is layer j + 1, (d_{j+1}, d_j)
+
+template <class Scalar>
+Layers<Scalar> zero_layers(const Widths& widths) {
+  Layers<Scalar> layers;
+  layers.reserve(widths.size() - 1);
+  for (std::size_t j = 0; j + 1 < widths.size(); ++j) layers.emplace_back(widths[j + 1], widths[j]);
+  return layers;
+}
+
+inline Index largest(const Widths& widths) {
+  return *std::max_element(widths.begin(), widths.end());
+}
+
+template <class Scalar>
+class Network {
+ public:
+  explicit Network(const Widths& widths) : widths_(widths), weights_(zero_layers<Scalar>(widths)) {
+    transposed_.reserve(weights_.size());
+    for (std::size_t j = 0; j < weights_.size(); ++j) {
+      // Nothing multiplies by the transpose of the first layer.
+      transposed_.push_back(j == 0 ? Matrix<Scalar>() : Matrix<Scalar>(widths[j], widths[j + 1]));
+    }
+  }
+
+  const Widths& widths() const { return widths_; }
+  std::size_t depth() const { return weights_.size(); }
+  Matrix<Scalar>& weight(std::size_t j) { return weights_[j]; }
+  const Matrix<Scalar>& weight(std::size_t j) const { return weights_[j]; }
+  const Matrix<Scalar>& transposed(std::size_t j) const { return transposed_[j]; }
+
+  // To be called whenever weight(j) has changed.
+  void refresh_transposed(std::size_t j) {
+    if (j > 0) transpose(weights_[j], transposed_[j]);
+  }
+
+ private:
+  Widths widths_;
+  Layers<Scalar> weights_;
+  Layers<Scalar> transposed_;
+};
+
+}  // namespace dlnet

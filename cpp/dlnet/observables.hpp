@@ -1,0 +1,347 @@
+// The recorded quantities. Everything is evaluated in double from the layers as they are, so that
+// cancellation (imbalance) and small singular values survive in a float32 run as well.
+#pragma once
+
+#include <cmath>
+#include <limits>
+#include <optional>
+#include <type_traits>
+#include <vector>
+
+#include "pass.hpp"
+#include "spectrum.hpp"
+
+namespace dlnet {
+
+enum class Quantity : std::size_t {
+  time,
+  loss,
+  learning_rate,
+  gradient_norm,
+  reconstruction_error,
+  held_out_error,
+  singular_value,
+  left_singular_vector,
+  right_singular_vector,
+  effective_rank,
+  stable_rank,
+  nuclear_norm,
+  alignment,
+  imbalance,
+  layer_norm,
+  layer_singular_value,
+};
+inline constexpr std::size_t n_quantities = 16;
+
+// What problems know besides their loss.
+struct Knowledge {
+  std::optional<Matrix<double>> ground_truth;
+  std::vector<Index> held_out_rows;
+  std::vector<Index> held_out_cols;
+  std::vector<double> held_out_values;
+};
+
+// Arrays that one block of records goes to, C-contiguous with the record first; null: not wanted.
+template <class Scalar>
+struct Sink {
+  double* quantities[n_quantities] = {};
+  Scalar* end_to_end = nullptr;
+  std::vector<Scalar*> weights;
+
+  double*& operator[](Quantity q) { return quantities[static_cast<std::size_t>(q)]; }
+  double* operator[](Quantity q) const { return quantities[static_cast<std::size_t>(q)]; }
+  bool wants(Quantity q) const { return (*this)[q] != nullptr; }
+  template <class... Names>
+  bool wants_any(Names... names) const {
+    return (wants(names) || ...);
+  }
+};
+
+// Which workspaces a run will need.
+struct Wanted {
+  bool spectrum = false;
+  bool vectors = false;
+  bool layer_spectra = false;
+  bool imbalance = false;
+  bool gradients = false;
+};
+
+// The matrices of the network and of the end-to-end map in double, whatever the run computes in.
+template <class Scalar>
+class DoubleView {
+ public:
+  explicit DoubleView(const Widths& widths) {
+    if constexpr (!std::is_same_v<Scalar, double>) {
+      network_.emplace(widths);
+      pass_.emplace(widths);
+    }
+  }
+
+  void look_at(const Network<Scalar>& network, const Pass<Scalar>& pass) {
+    if constexpr (std::is_same_v<Scalar, double>) {
+      seen_ = &network;
+      end_to_end_ = &pass.end_to_end(network);
+    } else {
+      for (std::size_t j = 0; j < network.depth(); ++j) {
+        copy(network.weight(j), network_->weight(j));
+        network_->refresh_transposed(j);
+      }
+      pass_->forward(*network_);
+      seen_ = &*network_;
+      end_to_end_ = &pass_->end_to_end(*network_);
+    }
+  }
+
+  const Network<double>& network() const { return *seen_; }
+  const Matrix<double>& end_to_end() const { return *end_to_end_; }
+
+ private:
+  std::optional<Network<double>> network_;
+  std::optional<Pass<double>> pass_;
+  const Network<double>* seen_ = nullptr;
+  const Matrix<double>* end_to_end_ = nullptr;
+};
+
+// entropy = -sum p log p with p = s / sum s; its exponential is the effective rank.
+inline double effective_rank(const double* s, Index k) {
+  if (!(s[0] > 0.0)) return 0.0;
+  double total = 0.0;
+  for (Index i = 0; i < k; ++i) total += s[i] / s[0];
+  double entropy = 0.0;
+  for (Index i = 0; i < k; ++i) {
+    const double p = s[i] / s[0] / total;
+    if (p > 0.0) entropy -= p * std::log(p);
+  }
+  return std::exp(entropy);
+}
+
+inline double stable_rank(const double* s, Index k) {
+  if (!(s[0] > 0.0)) return 0.0;
+  double total = 0.0;
+  for (Index i = 0; i < k; ++i) total += (s[i] / s[0]) * (s[i] / s[0]);
+  return total;
+}
+
+inline double nuclear_norm(const double* s, Index k) {
+  double total = 0.0;
+  for (Index i = 0; i < k; ++i) total += s[i];
+  return total;
+}
+
+inline bool is_finite(const Matrix<double>& matrix) {
+  for (Index j = 0; j < matrix.cols(); ++j) {
+    for (Index i = 0; i < matrix.rows(); ++i) {
+      if (!std::isfinite(matrix(i, j))) return false;
+    }
+  }
+  return true;
+}
+
+template <class Scalar>
+class Observer {
+ public:
+  Observer(const Widths& widths, const Wanted& wanted, Knowledge knowledge)
+      : widths_(widths),
+        k_(std::min(widths.front(), widths.back())),
+        knowledge_(std::move(knowledge)),
+        view_(widths) {
+    if (wanted.spectrum) spectrum_.emplace(widths.back(), widths.front(), wanted.vectors);
+    if (wanted.vectors) {
+      gradient_.emplace(widths.back(), widths.front());
+      signs_.resize(static_cast<std::size_t>(k_));
+    }
+    for (std::size_t j = 0; j + 1 < widths.size(); ++j) {
+      if (wanted.layer_spectra) layer_spectra_.emplace_back(widths[j + 1], widths[j], false);
+      if (wanted.imbalance && j > 0) difference_.emplace_back(widths[j], widths[j]);
+    }
+    if (wanted.imbalance) packing_.emplace(largest(widths), largest(widths));
+  }
+
+  // Everything that follows from the layers and from the gradient of the full loss in W.
+  void record(const Network<Scalar>& network, const Pass<Scalar>& pass,
+              const Matrix<Scalar>& end_to_end_gradient, const Sink<Scalar>& sink, Index at) {
+    write_matrices(network, pass, sink, at);
+    if (!needs_view(sink)) return;
+    view_.look_at(network, pass);
+    record_errors(sink, at);
+    if (spectrum_) record_spectrum(end_to_end_gradient, sink, at);
+    if (sink.wants(Quantity::imbalance)) record_imbalance(sink[Quantity::imbalance], at);
+    if (sink.wants(Quantity::layer_norm)) record_layer_norms(sink[Quantity::layer_norm], at);
+    if (sink.wants(Quantity::layer_singular_value)) {
+      record_layer_spectra(sink[Quantity::layer_singular_value], at);
+    }
+  }
+
+ private:
+  static constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+
+  bool needs_view(const Sink<Scalar>& sink) const {
+    return spectrum_ || sink.wants_any(Quantity::reconstruction_error, Quantity::held_out_error,
+                                       Quantity::imbalance, Quantity::layer_norm,
+                                       Quantity::layer_singular_value);
+  }
+
+  static void write_rows(const Matrix<Scalar>& matrix, Scalar* out) {
+    for (Index i = 0; i < matrix.rows(); ++i) {
+      for (Index j = 0; j < matrix.cols(); ++j) *out++ = matrix(i, j);
+    }
+  }
+
+  void write_matrices(const Network<Scalar>& network, const Pass<Scalar>& pass,
+                      const Sink<Scalar>& sink, Index at) const {
+    if (sink.end_to_end != nullptr) {
+      write_rows(pass.end_to_end(network),
+                 sink.end_to_end + at * widths_.back() * widths_.front());
+    }
+    for (std::size_t j = 0; j < sink.weights.size(); ++j) {
+      write_rows(network.weight(j), sink.weights[j] + at * widths_[j + 1] * widths_[j]);
+    }
+  }
+
+  void record_errors(const Sink<Scalar>& sink, Index at) const {
+    if (double* out = sink[Quantity::reconstruction_error]) out[at] = reconstruction_error();
+    if (double* out = sink[Quantity::held_out_error]) out[at] = held_out_error();
+  }
+
+  double reconstruction_error() const {
+    const Matrix<double>& w = view_.end_to_end();
+    const Matrix<double>& truth = *knowledge_.ground_truth;
+    double total = 0.0;
+    for (Index j = 0; j < w.cols(); ++j) {
+      double column = 0.0;
+      for (Index i = 0; i < w.rows(); ++i) {
+        const double difference = w(i, j) - truth(i, j);
+        column += difference * difference;
+      }
+      total += column;
+    }
+    return total / (static_cast<double>(w.rows()) * static_cast<double>(w.cols()));
+  }
+
+  double held_out_error() const {
+    const std::size_t n = knowledge_.held_out_values.size();
+    double total = 0.0;
+    for (std::size_t i = 0; i < n; ++i) {
+      const double difference =
+          view_.end_to_end()(knowledge_.held_out_rows[i], knowledge_.held_out_cols[i]) -
+          knowledge_.held_out_values[i];
+      total += difference * difference;
+    }
+    return total / static_cast<double>(n);
+  }
+
+  void record_spectrum(const Matrix<Scalar>& end_to_end_gradient, const Sink<Scalar>& sink,
+                       Index at) {
+    const Matrix<double>& w = view_.end_to_end();
+    const bool finite = is_finite(w);
+    if (finite) spectrum_->compute(w.data(), w.stride());
+    const double* s = finite ? spectrum_->singular_values() : nullptr;
+    if (double* out = sink[Quantity::singular_value]) {
+      for (Index r = 0; r < k_; ++r) out[at * k_ + r] = finite ? s[r] : nan;
+    }
+    if (double* out = sink[Quantity::effective_rank]) out[at] = finite ? effective_rank(s, k_) : nan;
+    if (double* out = sink[Quantity::stable_rank]) out[at] = finite ? stable_rank(s, k_) : nan;
+    if (double* out = sink[Quantity::nuclear_norm]) out[at] = finite ? nuclear_norm(s, k_) : nan;
+    if (gradient_) record_vectors(end_to_end_gradient, finite, sink, at);
+  }
+
+  void record_vectors(const Matrix<Scalar>& end_to_end_gradient, bool finite,
+                      const Sink<Scalar>& sink, Index at) {
+    if (finite) choose_signs();
+    if (double* out = sink[Quantity::left_singular_vector]) {
+      write_vectors(finite ? spectrum_->left() : nullptr, widths_.back(), out, at);
+    }
+    if (double* out = sink[Quantity::right_singular_vector]) {
+      write_vectors(finite ? spectrum_->right() : nullptr, widths_.front(), out, at);
+    }
+    if (double* out = sink[Quantity::alignment]) {
+      copy(end_to_end_gradient, *gradient_);
+      for (Index r = 0; r < k_; ++r) out[at * k_ + r] = finite ? aligned_part(r) : nan;
+    }
+  }
+
+  // A singular vector pair is defined up to a common sign: the largest entry on the left decides.
+  void choose_signs() {
+    for (Index r = 0; r < k_; ++r) {
+      const double* u = spectrum_->left() + r * widths_.back();
+      const double* top = std::max_element(
+          u, u + widths_.back(), [](double a, double b) { return std::abs(a) < std::abs(b); });
+      signs_[static_cast<std::size_t>(r)] = *top < 0.0 ? -1.0 : 1.0;
+    }
+  }
+
+  void write_vectors(const double* vectors, Index size, double* out, Index at) const {
+    out += at * size * k_;
+    for (Index i = 0; i < size; ++i) {
+      for (Index r = 0; r < k_; ++r) {
+        *out++ = vectors == nullptr
+                     ? nan
+                     : signs_[static_cast<std::size_t>(r)] * vectors[r * size + i];
+      }
+    }
+  }
+
+  // u_r^T G v_r
+  double aligned_part(Index r) const {
+    const double* u = spectrum_->left() + r * widths_.back();
+    const double* v = spectrum_->right() + r * widths_.front();
+    double total = 0.0;
+    for (Index j = 0; j < gradient_->cols(); ++j) {
+      double column = 0.0;
+      for (Index i = 0; i < gradient_->rows(); ++i) column += u[i] * (*gradient_)(i, j);
+      total += column * v[j];
+    }
+    return total;
+  }
+
+  // ||W_{j+1}^T W_{j+1} - W_j W_j^T||_F
+  void record_imbalance(double* out, Index at) {
+    const Network<double>& network = view_.network();
+    const Index n_pairs = static_cast<Index>(difference_.size());
+    for (std::size_t j = 0; j < difference_.size(); ++j) {
+      multiply<double>(network.transposed(j + 1), network.weight(j + 1), difference_[j],
+                       Assign<double>{}, *packing_);
+      multiply_transposed<double>(network.weight(j), network.weight(j), difference_[j],
+                                  Accumulate<double>{-1.0, 1.0}, *packing_);
+      out[at * n_pairs + static_cast<Index>(j)] = std::sqrt(sum_of_squares(difference_[j]));
+    }
+  }
+
+  void record_layer_norms(double* out, Index at) const {
+    const Network<double>& network = view_.network();
+    const Index depth = static_cast<Index>(network.depth());
+    for (std::size_t j = 0; j < network.depth(); ++j) {
+      out[at * depth + static_cast<Index>(j)] = std::sqrt(sum_of_squares(network.weight(j)));
+    }
+  }
+
+  void record_layer_spectra(double* out, Index at) {
+    const Network<double>& network = view_.network();
+    Index widest = 0;
+    for (std::size_t j = 0; j < network.depth(); ++j) {
+      widest = std::max(widest, std::min(widths_[j], widths_[j + 1]));
+    }
+    out += at * static_cast<Index>(network.depth()) * widest;
+    for (std::size_t j = 0; j < network.depth(); ++j, out += widest) {
+      const Matrix<double>& weight = network.weight(j);
+      std::fill(out, out + widest, nan);
+      if (!is_finite(weight)) continue;
+      layer_spectra_[j].compute(weight.data(), weight.stride());
+      const double* s = layer_spectra_[j].singular_values();
+      std::copy(s, s + std::min(weight.rows(), weight.cols()), out);
+    }
+  }
+
+  Widths widths_;
+  Index k_;
+  Knowledge knowledge_;
+  DoubleView<Scalar> view_;
+  std::optional<Spectrum> spectrum_;
+  std::optional<Matrix<double>> gradient_;
+  std::vector<double> signs_;
+  std::vector<Spectrum> layer_spectra_;
+  std::vector<Matrix<double>> difference_;
+  std::optional<Packing<double>> packing_;
+};
+
+}  // namespace dlnet

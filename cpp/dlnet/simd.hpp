@@ -1,0 +1,61 @@
+// One vector register of the instruction set this translation unit is compiled for.
+// GCC and Clang vector extensions, so that one kernel template serves x86-64-v2, v3, v4 and every
+// other processor; nothing here knows about matrices.
+#pragma once
+
+#include <cstddef>
+
+namespace dlnet {
+
+#if defined(__AVX512F__)
+inline constexpr std::size_t vector_bytes = 64;
+inline constexpr int vector_registers = 32;
+#elif defined(__AVX2__)
+inline constexpr std::size_t vector_bytes = 32;
+inline constexpr int vector_registers = 16;
+#else
+inline constexpr std::size_t vector_bytes = 16;
+#if defined(__x86_64__)
+inline constexpr int vector_registers = 16;
+#else
+inline constexpr int vector_registers = 32;
+#endif
+#endif
+
+template <class Scalar>
+struct Simd;
+
+template <>
+struct Simd<double> {
+  typedef double Vector __attribute__((vector_size(vector_bytes), may_alias));
+};
+
+template <>
+struct Simd<float> {
+  typedef float Vector __attribute__((vector_size(vector_bytes), may_alias));
+};
+
+template <class Scalar>
+using Vector = typename Simd<Scalar>::Vector;
+
+template <class Scalar>
+inline constexpr std::ptrdiff_t lanes =
+    static_cast<std::ptrdiff_t>(vector_bytes / sizeof(Scalar));
+
+// The pointer must be aligned to vector_bytes, as every column of a padded Matrix is.
+template <class Scalar>
+inline Vector<Scalar> load(const Scalar* p) {
+  return *reinterpret_cast<const Vector<Scalar>*>(p);
+}
+
+template <class Scalar>
+inline void store(Scalar* p, Vector<Scalar> v) {
+  *reinterpret_cast<Vector<Scalar>*>(p) = v;
+}
+
+template <class Scalar>
+inline Vector<Scalar> broadcast(Scalar x) {
+  return x - Vector<Scalar>{};
+}
+
+}  // namespace dlnet

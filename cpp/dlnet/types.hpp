@@ -1,0 +1,171 @@
+// The matrix vocabulary of the core: a padded, aligned, column-major matrix that owns its memory.
+// Knows nothing of networks or of Python.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <new>
+#include <stdexcept>
+#include <utility>
+
+#include "simd.hpp"
+
+namespace dlnet {
+
+using Index = std::ptrdiff_t;
+
+inline constexpr std::size_t cache_line = 64;
+
+// Zeroed memory aligned to a cache line. Fixed size: whatever the loop needs is sized beforehand.
+template <class Scalar>
+class Buffer {
+ public:
+  Buffer() = default;
+  explicit Buffer(Index size) : size_(size) {
+    if (size < 0 || size > std::numeric_limits<Index>::max() / 16) {
+      throw std::length_error("a buffer of this size does not fit into memory");
+    }
+    data_ = static_cast<Scalar*>(::operator new(static_cast<std::size_t>(size) * sizeof(Scalar),
+                                                std::align_val_t{cache_line}));
+    std::fill(data_, data_ + size, Scalar(0));
+  }
+  Buffer(Buffer&& other) noexcept { swap(other); }
+  Buffer& operator=(Buffer&& other) noexcept {
+    swap(other);
+    return *this;
+  }
+  ~Buffer() { ::operator delete(data_, std::align_val_t{cache_line}); }
+
+  Scalar* data() { return data_; }
+  const Scalar* data() const { return data_; }
+  Index size() const { return size_; }
+  Scalar& operator[](Index i) { return data_[i]; }
+  const Scalar& operator[](Index i) const { return data_[i]; }
+
+ private:
+  void swap(Buffer& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+  }
+
+  Scalar* data_ = nullptr;
+  Index size_ = 0;
+};
+
+// Rows in memory for a column of `rows` entries: whole vectors, and from eight cache lines on an odd
+// number of lines, so that the columns of a matrix do not fall into the same few cache sets.
+template <class Scalar>
+Index padded_rows(Index rows) {
+  const Index line = static_cast<Index>(cache_line / sizeof(Scalar));
+  const Index lines = (rows + line - 1) / line;
+  if (lines >= 8) return (lines | 1) * line;
+  return (rows + lanes<Scalar> - 1) / lanes<Scalar> * lanes<Scalar>;
+}
+
+// Column-major, every column aligned and padded with zeros to whole vectors. Kernels compute on the
+// padding as well (zero times anything finite); whoever reads the matrix looks at rows() only.
+template <class Scalar>
+class Matrix {
+ public:
+  Matrix() = default;
+  Matrix(Index rows, Index cols)
+      : rows_(rows),
+        cols_(cols),
+        stride_(padded_rows<Scalar>(rows)),
+        buffer_(checked_product(padded_rows<Scalar>(rows), cols)) {}
+
+  Index rows() const { return rows_; }
+  Index cols() const { return cols_; }
+  Index stride() const { return stride_; }
+  Scalar* data() { return buffer_.data(); }
+  const Scalar* data() const { return buffer_.data(); }
+  Scalar* column(Index j) { return buffer_.data() + j * stride_; }
+  const Scalar* column(Index j) const { return buffer_.data() + j * stride_; }
+  Scalar& operator()(Index i, Index j) { return column(j)[i]; }
+  const Scalar& operator()(Index i, Index j) const { return column(j)[i]; }
+
+ private:
+  static Index checked_product(Index stride, Index cols) {
+    if (cols > 0 && stride > std::numeric_limits<Index>::max() / 16 / cols) {
+      throw std::length_error("a matrix of this size does not fit into memory");
+    }
+    return stride * cols;
+  }
+
+  Index rows_ = 0;
+  Index cols_ = 0;
+  Index stride_ = 0;
+  Buffer<Scalar> buffer_;
+};
+
+// Part of a matrix, or all of it, that somebody else owns.
+template <class Scalar>
+struct View {
+  Scalar* data;
+  Index rows;
+  Index cols;
+  Index stride;
+
+  View(Scalar* d, Index r, Index c, Index s) : data(d), rows(r), cols(c), stride(s) {}
+  View(Matrix<Scalar>& m) : View(m.data(), m.rows(), m.cols(), m.stride()) {}
+};
+
+template <class Scalar>
+struct ConstView {
+  const Scalar* data;
+  Index rows;
+  Index cols;
+  Index stride;
+
+  ConstView(const Scalar* d, Index r, Index c, Index s) : data(d), rows(r), cols(c), stride(s) {}
+  ConstView(const Matrix<Scalar>& m) : ConstView(m.data(), m.rows(), m.cols(), m.stride()) {}
+  ConstView(View<Scalar> v) : ConstView(v.data, v.rows, v.cols, v.stride) {}
+};
+
+template <class Scalar>
+ConstView<Scalar> columns(const Matrix<Scalar>& m, Index first, Index count) {
+  return {m.column(first), m.rows(), count, m.stride()};
+}
+
+template <class Scalar>
+View<Scalar> columns(Matrix<Scalar>& m, Index first, Index count) {
+  return {m.column(first), m.rows(), count, m.stride()};
+}
+
+// Entries are visited column by column; the shapes must agree.
+template <class From, class To>
+void copy(const Matrix<From>& from, Matrix<To>& to) {
+  for (Index j = 0; j < from.cols(); ++j) {
+    const From* source = from.column(j);
+    To* destination = to.column(j);
+    for (Index i = 0; i < from.rows(); ++i) destination[i] = static_cast<To>(source[i]);
+  }
+}
+
+// Squares are summed in double whatever the scalar, in an order fixed by the shape.
+template <class Scalar>
+double sum_of_squares(const Matrix<Scalar>& matrix) {
+  constexpr Index n_partial = 8;
+  double partial[n_partial] = {};
+  for (Index j = 0; j < matrix.cols(); ++j) {
+    const Scalar* column = matrix.column(j);
+    Index i = 0;
+    for (; i + n_partial <= matrix.rows(); i += n_partial) {
+      for (Index p = 0; p < n_partial; ++p) {
+        const double x = static_cast<double>(column[i + p]);
+        partial[p] += x * x;
+      }
+    }
+    for (Index p = 0; i < matrix.rows(); ++i, ++p) {
+      const double x = static_cast<double>(column[i]);
+      partial[p] += x * x;
+    }
+  }
+  double total = 0.0;
+  for (double p : partial) total += p;
+  return total;
+}
+
+}  // namespace dlnet
