@@ -1,0 +1,75 @@
+"""The compiled core: picks the extension module for this processor.
+
+On x86-64 there is one module per instruction set, built from the same source; the best that the
+processor runs is taken, or the one that the environment variable ``PYDLNET_ISA`` names (``v2``,
+``v3`` or ``v4``, the levels of the x86-64 psABI). Other processors have one ``generic`` module.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+from types import ModuleType
+
+from . import _cpu
+
+LEVELS = ("generic", "v1", "v2", "v3", "v4")
+
+
+def _is_built(isa: str) -> bool:
+    return importlib.util.find_spec(f"{__name__}._{isa}") is not None
+
+
+def available() -> tuple[str, ...]:
+    """Return the instruction sets that this machine runs and this installation has, best last."""
+    level = _cpu.x86_64_level()
+    names = LEVELS[:1] if level == 0 else LEVELS[2 : level + 1]
+    return tuple(name for name in names if _is_built(name))
+
+
+def _load() -> ModuleType:
+    usable = available()
+    forced = os.environ.get("PYDLNET_ISA", "")
+    if forced and forced not in usable:
+        raise ImportError(
+            f"PYDLNET_ISA: expected one of {', '.join(usable) or 'none'} on this machine, "
+            f"got {forced!r}"
+        )
+    if not usable:
+        raise ImportError("pydlnet needs an x86-64 processor of level v2 (SSE4.2) or above")
+    return importlib.import_module(f"{__name__}._{forced or usable[-1]}")
+
+
+_module = _load()
+
+ISA: str = _module.ISA
+
+svd = _module.svd
+singular_values = _module.singular_values
+qr = _module.qr
+reduce_least_squares = _module.reduce_least_squares
+
+target_loss = _module.target_loss
+power_loss = _module.power_loss
+classification_loss = _module.classification_loss
+entries_loss = _module.entries_loss
+sensing_loss = _module.sensing_loss
+python_loss = _module.python_loss
+
+chain_product = _module.chain_product
+chain_gradients = _module.chain_gradients
+chain_value_and_gradients = _module.chain_value_and_gradients
+chain_step = _module.chain_step
+
+open_descent = _module.open_descent
+start = _module.start
+advance = _module.advance
+record = _module.record
+weights = _module.weights
+views = _module.views
+state = _module.state
+time = _module.time
+step = _module.step
+is_recorded = _module.is_recorded
+is_finite = _module.is_finite

@@ -1,0 +1,142 @@
+"""The commands: their options and help; what they do is in modules of their own."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["main"]
+
+_EXIT_CODES = (
+    "Exit codes: 0 done, also when the steps ran out before a stop condition held; "
+    "1 the run diverged (what was recorded is saved); 2 bad input; "
+    "130 interrupted with Ctrl-C (what `run` recorded is saved)."
+)
+
+app = typer.Typer(
+    name="pydlnet",
+    help="Trajectories of gradient descent over deep linear networks.",
+    epilog=_EXIT_CODES,
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        import pydlnet
+
+        print(f"pydlnet {pydlnet.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Trajectories of gradient descent over deep linear networks."""
+
+
+@app.command()
+def demo(
+    output: Annotated[
+        Path, typer.Option(help="Folder for datasets and picture.", metavar="DIR")
+    ] = Path("pydlnet-demo"),
+    seed: Annotated[int, typer.Option(help="Seed of matrix, entries and starts.", min=0)] = 0,
+) -> None:
+    """Complete a low-rank matrix at depths 1, 2 and 3, in under a minute.
+
+    Prints a table and writes depth1.nc, depth2.nc, depth3.nc and demo.png, replacing those of an
+    earlier demo in the same folder.
+    """
+    from .demo import run_demo
+
+    raise typer.Exit(run_demo(output, seed))
+
+
+@app.command(epilog=_EXIT_CODES)
+def run(
+    file: Annotated[Path, typer.Argument(help="Experiment file.", metavar="FILE.toml")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Replace a key of the file, such as method.learning_rate=0.1 or data=PATH; the "
+            "value is TOML or else a string. May be repeated.",
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Print what would run and how large the output gets."),
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace outputs that exist.")
+    ] = False,
+) -> None:
+    """Run an experiment file and save its trajectory.
+
+    The file has the sections [problem], [start], [method], [record], [stop], [run] and [output];
+    their keys are the parameters of the Python functions that `kind` names. `data` at the top names
+    a .npy, .npz or .csv file or the gas sensor archive, relative to the file; paths from --set or
+    from an environment variable such as "$HOME/x.npz", and outputs, are relative to the current
+    directory.
+    """
+    from .run import run_file
+
+    raise typer.Exit(run_file(file, settings or [], dry_run=dry_run, overwrite=overwrite))
+
+
+@app.command()
+def show(
+    path: Annotated[Path, typer.Argument(help="What a run saved: a .nc file or a .zarr folder.")],
+) -> None:
+    """Print status, problem, method and a few records of a saved trajectory."""
+    from .show import show_path
+
+    raise typer.Exit(show_path(path))
+
+
+@app.command()
+def info() -> None:
+    """Print versions, instruction sets and processor, for reports of problems."""
+    from .info import print_info
+
+    raise typer.Exit(print_info())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Without the name of the program. Default: those of the process.
+
+    Returns
+    -------
+    int
+        Exit code: 0 done, 1 the run diverged, 2 bad input, 130 interrupted.
+    """
+    try:
+        app(args=None if arguments is None else list(arguments), prog_name="pydlnet")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except (ValueError, TypeError, OSError, MemoryError, ImportError) as error:
+        text = str(error) or type(error).__name__
+        lines = [text, *getattr(error, "__notes__", [])]
+        print(f"error: {' '.join(' '.join(lines).split())}", file=sys.stderr)
+        return 2
+    return 0

@@ -1,0 +1,82 @@
+"""``pydlnet show``: what a saved trajectory holds."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import pydlnet as dln
+
+from .text import describe, number, table
+
+__all__ = ["show_path"]
+
+_ROWS = 9
+
+
+def show_path(path: Path) -> int:
+    """Print what a saved trajectory is, and a few records of its scalar quantities.
+
+    Parameters
+    ----------
+    path : Path
+        What `Trajectory.save` wrote.
+
+    Returns
+    -------
+    int
+        Exit code 0.
+
+    Raises
+    ------
+    ValueError
+        If there is no such file.
+    """
+    if not path.exists():
+        raise ValueError(f"no file or folder {str(path)!r}")
+    trajectory = dln.open(path)
+    print(describe(_rows(trajectory)))
+    columns = [name for name, array in trajectory.data.items() if array.dims == ("step",)]
+    if columns:
+        print(f"\n{_records(trajectory, columns)}")
+    return 0
+
+
+def _rows(trajectory: dln.Trajectory) -> list[tuple[str, str]]:
+    data = trajectory.data
+    attributes = data.attrs
+    widths = "-".join(str(int(width)) for width in attributes["widths"])
+    variables = ", ".join(f"{name} {_sizes(array)}" for name, array in data.data_vars.items())
+    return [
+        ("status", f"{trajectory.status} at step {trajectory.step:,}"),
+        ("problem", _brief(json.loads(attributes["problem"]))),
+        ("network", f"widths {widths}, {attributes['dtype']}"),
+        ("method", " ".join(repr(trajectory.method).split())),
+        ("records", f"{data.sizes['step']} of {variables}"),
+        ("time", f"{float(attributes['wall_seconds']):.2f} s"),
+        ("made by", f"pydlnet {attributes['version']} ({attributes['instruction_set']})"),
+    ]
+
+
+def _brief(problem: dict[str, Any]) -> str:
+    shape = " x ".join(map(str, problem["shape"]))
+    hidden = ("kind", "shape", "digest")
+    rest = [f"{key}={value}" for key, value in problem.items() if key not in hidden]
+    return f"{problem['kind']}, {', '.join([shape, *rest])}"
+
+
+def _sizes(array: Any) -> str:
+    return f"({', '.join(map(str, array.dims))})"
+
+
+def _records(trajectory: dln.Trajectory, columns: list[Any]) -> str:
+    data = trajectory.data
+    count = data.sizes["step"]
+    chosen = np.unique(np.linspace(0, count - 1, min(count, _ROWS)).round().astype(int))
+    picked = data[columns].isel(step=chosen)
+    rows = [
+        [str(int(step)), *(number(float(picked[name][i])) for name in columns)]
+        for i, step in enumerate(picked["step"].values)
+    ]
+    return table(["step", *map(str, columns)], rows)

@@ -1,0 +1,217 @@
+"""Data files of an experiment: .npy, .npz, .csv and the gas sensor archive."""
+
+import csv
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pydlnet import datasets
+
+from .config import nearest
+
+__all__ = ["Source", "read"]
+
+_SINGLE = ""
+"""Name of an array whose file gives it none."""
+
+
+class Source:
+    """The arrays of an experiment by name.
+
+    Parameters
+    ----------
+    arrays : mapping of str to ndarray
+        Arrays, or columns of a table.
+    place : str
+        The file they come from, for messages.
+    """
+
+    def __init__(self, arrays: Mapping[str, NDArray[Any]], place: str) -> None:
+        self._arrays = dict(arrays)
+        self._place = place
+
+    def default(self, argument: str) -> NDArray[Any]:
+        """Return the array named like the argument, or the one of a file that names none.
+
+        Parameters
+        ----------
+        argument : str
+            Name of an argument that the experiment file does not give.
+
+        Returns
+        -------
+        ndarray
+            Its array.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
+        return self._arrays[_SINGLE] if _SINGLE in self._arrays else self._named(argument)
+
+    def pick(self, value: Any) -> Any:
+        """Return what a key of the experiment file means: an array by name, else the value.
+
+        Parameters
+        ----------
+        value : object
+            A name, a list of names of columns, which are stacked, ``"*"`` for all columns, or
+            numbers.
+
+        Returns
+        -------
+        object
+            The array, or `value` if there is no name in it.
+
+        Raises
+        ------
+        ValueError
+            If no array has that name, or if columns differ in length.
+        """
+        if value == "*":
+            return np.stack([self._named(name) for name in self._arrays], axis=1)
+        if isinstance(value, str):
+            return self._named(value)
+        if isinstance(value, list) and value and all(isinstance(name, str) for name in value):
+            return np.stack([self._named(name) for name in value], axis=1)
+        return value
+
+    def without(self, names: Sequence[str]) -> "Source":
+        """Return the source without some of its arrays."""
+        rest = {name: array for name, array in self._arrays.items() if name not in names}
+        return Source(rest, self._place)
+
+    def _named(self, name: str) -> NDArray[Any]:
+        if name not in self._arrays:
+            known = [known for known in self._arrays if known != _SINGLE]
+            hint = nearest(name, known) if known else ""
+            raise ValueError(f"no array {name!r} in {self._place}{hint}")
+        return self._arrays[name]
+
+
+def read(data: str | Mapping[str, str] | None, gas: str | int | None = None) -> Source:
+    """Read the data files of an experiment.
+
+    Parameters
+    ----------
+    data : str, mapping of str to str, or None
+        Path of a .npy file (one array), of a .npz file (arrays by name), of a .csv file (columns
+        by name; one matrix if the first line is numbers), of the gas sensor archive or its folder
+        (``inputs`` and ``outputs``), or paths of files with one array each by name.
+    gas : str or int, optional
+        Gas to read from the gas sensor archive; default ethanol.
+
+    Returns
+    -------
+    Source
+        The arrays by name.
+
+    Raises
+    ------
+    ValueError
+        If a file is missing, broken or of an unknown kind.
+    """
+    if gas is not None and not (isinstance(data, str) and _is_gas_archive(Path(data))):
+        raise ValueError("gas: only for data from the gas sensor archive (a .zip file or a folder)")
+    if data is None:
+        return Source({}, "the file, which has no `data` either")
+    if isinstance(data, str):
+        return Source(_read_file(Path(data), gas), data)
+    return Source({name: _only(Path(path)) for name, path in data.items()}, "`data`")
+
+
+def _only(path: Path) -> NDArray[Any]:
+    arrays = _read_file(path, None)
+    if len(arrays) != 1:
+        raise ValueError(f"data: expected one array in {path}, got {', '.join(arrays)}")
+    return next(iter(arrays.values()))
+
+
+def _read_file(path: Path, gas: str | int | None) -> dict[str, NDArray[Any]]:
+    if not path.exists():
+        hint = "; the gas sensor archive is at https://doi.org/10.24432/C5MK6M"
+        raise ValueError(f"data: no file {str(path)!r}{hint if path.suffix == '.zip' else ''}")
+    if _is_gas_archive(path):
+        inputs, outputs = datasets.gas_sensor(path, "ethanol" if gas is None else gas)
+        return {"inputs": inputs, "outputs": outputs}
+    readers = {".npy": _read_numpy, ".npz": _read_numpy, ".csv": _read_csv}
+    if path.suffix.lower() not in readers:
+        raise ValueError(
+            f"data: expected a file ending in .npy, .npz, .csv or .zip, or a folder, got {path}"
+        )
+    return readers[path.suffix.lower()](path)
+
+
+def _is_gas_archive(path: Path) -> bool:
+    return path.suffix.lower() == ".zip" or path.is_dir()
+
+
+def _read_numpy(path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        with path.open("rb") as stream:
+            loaded = np.load(stream, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return {_SINGLE: loaded}
+            return {name: loaded[name] for name in loaded.files}
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"data: cannot read {path}: {error}") from None
+
+
+def _read_csv(path: Path) -> dict[str, NDArray[Any]]:
+    with path.open(newline="", encoding="utf-8-sig") as stream:
+        rows = list(_rows(stream, path))
+    if rows and all(_is_number(field) for field in rows[0]):
+        return {_SINGLE: _matrix(rows, path)}
+    if len(rows) < 2:
+        raise ValueError(f"data: {path} holds no numbers")
+    header = [name.strip() for name in rows[0]]
+    if len(set(header)) < len(header) or not all(header):
+        raise ValueError(f"data: {path}: expected different names in the first line, got {header}")
+    columns = zip(*rows[1:], strict=True)
+    return {name: _column(values) for name, values in zip(header, columns, strict=True)}
+
+
+def _rows(stream: Any, path: Path) -> Iterator[list[str]]:
+    """Yield the lines that are not empty, all of one length."""
+    reader = csv.reader(stream)
+    width = None
+    for row in reader:
+        if not row:
+            continue
+        width = len(row) if width is None else width
+        if len(row) != width:
+            raise ValueError(
+                f"data: {path}, line {reader.line_num}: expected {width} fields, got {len(row)}"
+            )
+        yield row
+
+
+def _column(values: Sequence[str]) -> NDArray[Any]:
+    """Return integers, else floats, else strings."""
+    for kind in (np.int64, np.float64):
+        try:
+            return np.array([kind(value) for value in values])
+        except ValueError:
+            continue
+    return np.array(values)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _matrix(rows: Sequence[Sequence[str]], path: Path) -> NDArray[np.float64]:
+    try:
+        return np.array([[float(field) for field in row] for row in rows], dtype=np.float64)
+    except ValueError as error:
+        raise ValueError(f"data: {path}: {error}") from None

@@ -1,0 +1,122 @@
+"""The user's own recorded quantities: functions of the layers, called at recorded steps."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ._validation import function_name
+from .quantities import Variable
+
+Layers = list[NDArray[Any]]
+
+
+class Observers:
+    """Functions `f(weights) -> float or ndarray`, and the arrays their values go to.
+
+    The first call decides shape and dtype; it is made before the loop, so that a mistake shows
+    early, and its value is used for the first record.
+
+    Parameters
+    ----------
+    functions : mapping of str to callable
+        By name of the quantity.
+    sizes : mapping of str to int
+        Dimensions that the dataset has already.
+    """
+
+    def __init__(
+        self, functions: Mapping[str, Callable[[Layers], ArrayLike]], sizes: Mapping[str, int]
+    ) -> None:
+        self._functions = functions
+        self._sizes = dict(sizes)
+        self._first: dict[str, NDArray[Any]] = {}
+        self._first_step = -1
+        self.variables: dict[str, Variable] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._functions)
+
+    def begin(self, step: int, weights: Layers) -> None:
+        """Call every function for the first time."""
+        self._first_step = step
+        for name, function in self._functions.items():
+            value = _call(name, function, step, weights)
+            self._first[name] = value
+            dims = self._dims(name, function, value)
+            self.variables[name] = Variable(
+                name,
+                ("step", *dims),
+                long_name=name.replace("_", " "),
+                reference=function_name(function),
+            )
+
+    def _dims(
+        self, name: str, function: Callable[[Layers], ArrayLike], value: NDArray[Any]
+    ) -> tuple[str, ...]:
+        default = tuple(f"{name}_{axis}" for axis in range(value.ndim))
+        dims = getattr(function, "dims", default)
+        if not isinstance(dims, tuple | list) or not all(isinstance(dim, str) for dim in dims):
+            raise TypeError(f"quantity {name!r}: expected dims to be names, got {dims!r}")
+        if len(dims) != value.ndim or len({"step", *dims}) != len(dims) + 1:
+            raise ValueError(
+                f"quantity {name!r}: expected {value.ndim} different dims other than 'step' for a "
+                f"value of shape {value.shape}, got {tuple(dims)}"
+            )
+        for dim, size in zip(dims, value.shape, strict=True):
+            if self._sizes.setdefault(dim, size) != size:
+                raise ValueError(
+                    f"quantity {name!r}: expected size {self._sizes[dim]} along the dimension "
+                    f"{dim!r}, got {size}"
+                )
+        return tuple(dims)
+
+    def allocate(self, n_records: int) -> dict[str, NDArray[Any]]:
+        """Return an array with one row a record for each function."""
+        return {
+            name: np.empty((n_records, *value.shape), value.dtype)
+            for name, value in self._first.items()
+        }
+
+    def fill(
+        self, arrays: dict[str, NDArray[Any]], row: int, step: int, weights: Layers
+    ) -> None:
+        """Write the values at this step."""
+        for name, function in self._functions.items():
+            first = self._first[name]
+            if step == self._first_step:
+                arrays[name][row] = first
+                continue
+            value = _call(name, function, step, weights)
+            if value.shape != first.shape or value.dtype != first.dtype:
+                raise ValueError(
+                    f"quantity {name!r} at step {step}: expected {first.dtype} of shape "
+                    f"{first.shape} as at its first call, got {value.dtype} of shape {value.shape}"
+                )
+            arrays[name][row] = value
+
+    def fill_missing(self, arrays: dict[str, NDArray[Any]], row: int) -> None:
+        """Write that there is no value: the run diverged and nothing is computed from it."""
+        for name in self._functions:
+            if arrays[name].dtype.kind != "f":
+                arrays[name] = arrays[name].astype(np.float64)
+            arrays[name][row] = np.nan
+
+
+def _call(
+    name: str, function: Callable[[Layers], ArrayLike], step: int, weights: Layers
+) -> NDArray[Any]:
+    try:
+        result = function(weights)
+    except Exception as error:
+        error.add_note(f"raised by the quantity {name!r} at step {step}")
+        raise
+    # Python's own numbers become float64, so that an int at one step may be a float at the next.
+    value = np.array(float(result)) if type(result) in (int, float) else np.array(result)
+    if value.dtype.kind not in "biuf" or value.dtype.itemsize > 8:
+        raise TypeError(
+            f"quantity {name!r} at step {step}: expected real numbers, got "
+            f"{type(result).__name__} of dtype {value.dtype}"
+        )
+    return value

@@ -1,0 +1,244 @@
+"""What a run records, and when it stops."""
+
+import difflib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ._validation import as_count, as_real
+from .quantities import QUANTITIES, is_reserved
+from .schedules import (
+    EverySteps,
+    ExplicitSteps,
+    LogSpaced,
+    Schedule,
+    as_schedule,
+    log_spaced,
+    schedule_from_dict,
+)
+
+__all__ = [
+    "EverySteps",
+    "ExplicitSteps",
+    "LogSpaced",
+    "Record",
+    "Schedule",
+    "Stop",
+    "log_spaced",
+    "record_from_dict",
+]
+
+Quantity = Callable[[list[NDArray[Any]]], ArrayLike]
+
+
+@dataclass(frozen=True, init=False)
+class Record:
+    """What to record and at which steps.
+
+    Step 0 and the last step are always recorded.
+
+    Parameters
+    ----------
+    quantities : str, callable, mapping, or sequence of these; default ("loss",)
+        Names of quantities; functions `f(weights) -> float or ndarray`, recorded under
+        `f.__name__`; mappings {name: f}.
+    steps : array_like of int or Schedule, optional
+        Strictly increasing steps, or a schedule such as `log_spaced`.
+    every : int, optional
+        Record the multiples of this number instead. Without `steps` and `every` it is
+        `log_spaced(200)`.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Names of the built-in quantities, in the order of the dataset.
+    callables : dict of str to callable
+        The user's functions by name.
+    schedule : Schedule
+        The steps.
+    missing_callables : tuple of str
+        Names of functions that were recorded in a saved result and are not there any more.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a quantity is unknown, a function has no name of its own or one that the dataset
+        uses, or the steps are not increasing.
+
+    Examples
+    --------
+    >>> Record(["singular_values", "loss"], every=10).names
+    ('loss', 'singular_values')
+    """
+
+    names: tuple[str, ...]
+    callables: dict[str, Quantity]
+    schedule: Schedule
+    missing_callables: tuple[str, ...]
+
+    def __init__(
+        self,
+        quantities: Any = ("loss",),
+        steps: Schedule | ArrayLike | None = None,
+        every: int | None = None,
+    ) -> None:
+        names: set[str] = set()
+        callables: dict[str, Quantity] = {}
+        for name, function in _items(quantities):
+            if function is None:
+                names.add(_known(name))
+            elif name in callables:
+                raise ValueError(f"quantities: expected different names, got {name!r} twice")
+            else:
+                callables[name] = function
+        if not names and not callables:
+            raise ValueError("quantities: expected at least one quantity, got none")
+        _check_names(callables)
+        self._fill(names, callables, as_schedule(steps, every), ())
+
+    def _fill(
+        self,
+        names: Iterable[str],
+        callables: dict[str, Quantity],
+        schedule: Schedule,
+        missing: tuple[str, ...],
+    ) -> None:
+        chosen = set(names)
+        object.__setattr__(self, "names", tuple(name for name in QUANTITIES if name in chosen))
+        object.__setattr__(self, "callables", callables)
+        object.__setattr__(self, "schedule", schedule)
+        object.__setattr__(self, "missing_callables", missing)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return quantities, names of functions and schedule, ready for JSON.
+
+        Returns
+        -------
+        dict
+            For `record_from_dict`. Functions are kept by name only.
+        """
+        return {
+            "quantities": list(self.names),
+            "callables": [*self.callables, *self.missing_callables],
+            "schedule": self.schedule.to_dict(),
+        }
+
+
+def record_from_dict(description: Mapping[str, Any]) -> Record:
+    """Return the record that `Record.to_dict` described.
+
+    Parameters
+    ----------
+    description : mapping
+        What `to_dict` returned.
+
+    Returns
+    -------
+    Record
+        Without the functions, whose names are in `missing_callables`.
+
+    Raises
+    ------
+    ValueError
+        If a quantity or the schedule is unknown.
+    """
+    record = Record.__new__(Record)
+    record._fill(
+        [_known(name) for name in description["quantities"]],
+        {},
+        schedule_from_dict(description["schedule"]),
+        tuple(description["callables"]),
+    )
+    return record
+
+
+@dataclass(frozen=True)
+class Stop:
+    """When a run ends before its last step.
+
+    Parameters
+    ----------
+    loss : float, optional
+        Stop as soon as the loss is at most this; checked every step.
+    gradient_norm : float, optional
+        Stop when the norm of the gradient in all layers is at most this, at least 0.
+    seconds : float, optional
+        Stop when the run has taken this long, at least 0.
+    condition : callable, optional
+        `condition(weights) -> bool`; stop when it is true.
+    check_every : int, default 100
+        Steps between checks of `gradient_norm` and `condition`, at least 1.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a field is not as above.
+    """
+
+    loss: float | None = None
+    gradient_norm: float | None = None
+    seconds: float | None = None
+    condition: Callable[[list[NDArray[Any]]], bool] | None = None
+    check_every: int = 100
+
+    def __post_init__(self) -> None:
+        """Check every field and bring it into its final form."""
+        for name, minimum in (("loss", None), ("gradient_norm", 0.0), ("seconds", 0.0)):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, as_real(value, name, minimum=minimum))
+        if self.condition is not None and not callable(self.condition):
+            raise TypeError(f"condition: expected a callable, got {type(self.condition).__name__}")
+        object.__setattr__(self, "check_every", as_count(self.check_every, "check_every", 1))
+
+
+def _items(quantities: Any) -> Iterator[tuple[str, Quantity | None]]:
+    """Yield (name, None) for a built-in quantity and (name, function) for a user's."""
+    if isinstance(quantities, str):
+        yield quantities, None
+    elif isinstance(quantities, Mapping):
+        for name, function in quantities.items():
+            if not isinstance(name, str) or not callable(function):
+                raise TypeError(f"quantities: expected {{name: callable}}, got {name!r}")
+            yield name, function
+    elif callable(quantities):
+        yield _name_of(quantities), quantities
+    elif isinstance(quantities, Iterable) and not isinstance(quantities, bytes | np.ndarray):
+        for item in quantities:
+            if not isinstance(item, str | Mapping) and not callable(item):
+                raise TypeError(f"quantities: expected a name or a callable, got {item!r}")
+            yield from _items(item)
+    else:
+        raise TypeError(f"quantities: expected names or callables, got {type(quantities).__name__}")
+
+
+def _known(name: str) -> str:
+    if name not in QUANTITIES:
+        near = difflib.get_close_matches(name, QUANTITIES, n=3)
+        hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+        raise ValueError(
+            f"quantities: unknown quantity {name!r}; {hint}known are {', '.join(QUANTITIES)}"
+        )
+    return name
+
+
+def _name_of(function: Quantity) -> str:
+    name = getattr(function, "__name__", "<no name>")
+    if not name.isidentifier():
+        raise ValueError(
+            f'quantities: expected a function with a name, got {name}; pass {{"name": f}}'
+        )
+    return str(name)
+
+
+def _check_names(callables: Mapping[str, Quantity]) -> None:
+    for name in callables:
+        if not name.isidentifier():
+            raise ValueError(f"quantities: expected a Python identifier as name, got {name!r}")
+        # The dimensions of a user's quantity f are f_0, f_1, ...
+        owner, _, number = name.rpartition("_")
+        if is_reserved(name) or (owner in callables and number.isdecimal()):
+            raise ValueError(f"quantities: the name {name!r} is taken; choose another one")

@@ -1,0 +1,384 @@
+"""Run gradient descent and record its trajectory."""
+
+import importlib.metadata
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+from . import _core
+from ._validation import as_count, as_weights, seed_from
+from .blocks import Block, Blocks
+from .interruption import noticing_interruption
+from .methods import Method
+from .observers import Observers
+from .problems import Problem
+from .progress import Progress
+from .quantities import dim_sizes
+from .rates import Rates
+from .recording import Record, Stop
+from .trajectory import State, Trajectory, append, describe_run, to_dataset
+
+__all__ = ["run"]
+
+T = TypeVar("T")
+
+# How long the core runs before Python looks around: Ctrl-C, time limit, progress.
+SECONDS_A_SLICE = 0.05
+
+# Steps are counted in 64 bits.
+LARGEST_STEP = 2**62
+
+
+def run(
+    problem: Problem,
+    weights: Sequence[ArrayLike] | Trajectory,
+    method: Method | None = None,
+    *,
+    n_steps: int,
+    record: Record | None = None,
+    stop: Stop | None = None,
+    rng: int | np.random.Generator | None = None,
+    progress: bool | None = None,
+) -> Trajectory:
+    """Run a method on a problem from a start and record the trajectory.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is minimised.
+    weights : sequence of array_like, shape (d_j, d_{j-1}), or Trajectory
+        The layers, all float64 or all float32, which is the dtype of the run; or the result of an
+        earlier run, which goes on bit for bit as if it had not been interrupted. Not modified.
+    method : Method, optional
+        How to step. A trajectory brings its own; another method starts with fresh state.
+    n_steps : int
+        Steps to add, at least 0.
+    record : Record, optional
+        What to record and when; the loss at 200 log-spaced steps if not given, or what the
+        trajectory recorded. Step 0 and the last step are always recorded.
+    stop : Stop, optional
+        When to end before that.
+    rng : int, numpy.random.Generator or None
+        Seed of the mini-batches. A trajectory brings its own.
+    progress : bool, optional
+        Whether to show a progress bar; by default in terminals and notebooks only.
+
+    Returns
+    -------
+    Trajectory
+        The whole history if `weights` is a trajectory; a last record off its schedule is dropped.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above, before the run starts. What a function of the user's
+        raises comes through, with a note naming the step.
+
+    Notes
+    -----
+    Divergence is a result: the run ends at the first step whose loss is not finite.
+
+    Ctrl-C ends the run with what it has (status "interrupted"); a second one within two seconds
+    raises KeyboardInterrupt.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pydlnet as dln
+    >>> problem = dln.TargetMatrix(np.diag([3.0, 1.0]))
+    >>> weights = dln.init.balanced([2, 2, 2], scale=0.1, rng=0)
+    >>> trajectory = dln.run(problem, weights, dln.GradientDescent(0.1), n_steps=1000)
+    >>> trajectory.status, bool(trajectory.data.loss[-1] < 1e-12)
+    ('finished', True)
+    """
+    setup = _check(problem, weights, method, record, stop, rng)
+    n_steps = as_count(n_steps, "n_steps", 0, LARGEST_STEP - setup.state.step)
+    setup.method.check_steps(setup.state.step + n_steps)
+    if progress is not None and not isinstance(progress, bool | np.bool_):
+        raise TypeError(f"progress: expected a bool or None, got {type(progress).__name__}")
+    return _Run(setup, n_steps).execute(progress)
+
+
+@dataclass(frozen=True)
+class _Setup:
+    """Checked arguments of a run."""
+
+    problem: Problem
+    weights: list[NDArray[Any]]
+    widths: tuple[int, ...]
+    method: Method
+    record: Record
+    stop: Stop
+    state: State
+    continues: bool  # the method goes on with its state
+    history: xr.Dataset | None
+
+
+def _check(
+    problem: Problem,
+    weights: Sequence[ArrayLike] | Trajectory,
+    method: Method | None,
+    record: Record | None,
+    stop: Stop | None,
+    rng: int | np.random.Generator | None,
+) -> _Setup:
+    earlier = weights if isinstance(weights, Trajectory) else None
+    if earlier is not None:
+        method = earlier.method if method is None else method
+        record = _record_of(earlier) if record is None else record
+    problem = _instance(problem, Problem, "problem")
+    method = _instance(method, Method, "method")
+    record = _instance(Record() if record is None else record, Record, "record")
+    stop = _instance(Stop() if stop is None else stop, Stop, "stop")
+    layers = as_weights(weights) if earlier is None else earlier.weights
+    widths = (layers[0].shape[1], *(layer.shape[0] for layer in layers))
+    problem.check_shape(widths)
+    _check_knowledge(problem, record)
+    state = State(0, (0.0, 0.0), seed_from(rng), {}) if earlier is None else earlier.state
+    if earlier is not None and rng is not None:
+        state = replace(state, seed=seed_from(rng))
+    return _Setup(
+        problem,
+        layers,
+        widths,
+        method,
+        record,
+        stop,
+        state,
+        continues=earlier is not None and method == earlier.method,
+        history=None if earlier is None else earlier.data,
+    )
+
+
+def _instance(value: Any, expected: type[T], name: str) -> T:
+    if not isinstance(value, expected):
+        raise TypeError(f"{name}: expected a {expected.__name__}, got {type(value).__name__}")
+    return value
+
+
+def _record_of(earlier: Trajectory) -> Record:
+    if earlier.record.missing_callables:
+        names = ", ".join(earlier.record.missing_callables)
+        raise ValueError(
+            f"record: expected the record again, as its functions ({names}) are not saved"
+        )
+    return earlier.record
+
+
+def _check_knowledge(problem: Problem, record: Record) -> None:
+    kind = type(problem).__name__
+    if "reconstruction_error" in record.names and problem.ground_truth is None:
+        raise ValueError(
+            f"record: expected a problem with ground_truth= for reconstruction_error, got {kind} "
+            "without one"
+        )
+    if "held_out_error" in record.names and problem.held_out is None:
+        raise ValueError(
+            f"record: expected a problem with held_out= for held_out_error, got {kind} without one"
+        )
+
+
+class _Run:
+    """One run: a session of the core, the records so far, and when to end."""
+
+    def __init__(self, setup: _Setup, n_steps: int) -> None:
+        self._setup = setup
+        self._first_step = setup.state.step
+        self._last_step = setup.state.step + n_steps
+        self._observers = Observers(setup.record.callables, dim_sizes(setup.widths))
+        dtype = setup.weights[0].dtype
+        self._blocks = Blocks(setup.record, setup.widths, dtype, self._observers)
+        self._rates = Rates(
+            setup.method, self._last_step, recorded="learning_rate" in setup.record.names
+        )
+        self._session = self._open(dtype)
+
+    def _open(self, dtype: np.dtype[Any]) -> object:
+        setup, method, stop = self._setup, self._setup.method, self._setup.stop
+        problem, n_outputs = setup.problem, setup.widths[-1]
+        kind, numbers = method.core_spec()
+        batches = method.batch_size is not None
+        session = _core.open_descent(
+            weights=setup.weights,
+            loss=problem.core_loss(dtype, n_outputs),
+            batch_loss=problem.core_batch_loss(dtype, n_outputs) if batches else None,
+            batch_size=min(method.batch_size or 0, problem.n_samples or 0),
+            seed=setup.state.seed,
+            method=kind,
+            settings=numbers,
+            stop_loss=-np.inf if stop.loss is None else stop.loss,
+            stop_gradient_norm=-1.0 if stop.gradient_norm is None else stop.gradient_norm,
+            check_every=stop.check_every,
+            has_condition=stop.condition is not None,
+            variables=list(self._blocks.variables),
+            ground_truth=problem.ground_truth,
+            held_out=problem.held_out,
+        )
+        state = setup.state.method if setup.continues else None
+        _core.start(session, setup.state.step, setup.state.time, state)
+        return session
+
+    @property
+    def _step(self) -> int:
+        return int(_core.step(self._session))
+
+    def execute(self, show_progress: bool | None) -> Trajectory:
+        """Take the steps and return what came of them."""
+        began = time.monotonic()
+        self._observers.begin(self._first_step, _core.views(self._session))
+        # What an earlier run has recorded at its last step stands.
+        goes_on = self._setup.history is not None
+        self._block = self._next_block(self._first_step + 1 if goes_on else 0)
+        with (
+            noticing_interruption() as interruption,
+            Progress(self._first_step, self._last_step, show_progress) as progress,
+        ):
+            status = ""
+            while not status:
+                status = self._advance(self._seconds_left(began))
+                progress.show(self._step)
+                if interruption:
+                    status = status or "interrupted"
+                if self._seconds_left(began) <= 0.0:
+                    status = status or "time_limit"
+            status = self._complete_records(status)
+        return self._result(status, time.monotonic() - began)
+
+    def _next_block(self, first: int) -> Block:
+        return self._blocks.next_block(first, self._last_step)
+
+    def _seconds_left(self, began: float) -> float:
+        limit = self._setup.stop.seconds
+        return float("inf") if limit is None else limit - (time.monotonic() - began)
+
+    def _advance(self, seconds_left: float) -> str:
+        """Run one slice and serve what it came back for; return a status if the run is over."""
+        block_end = self._block_end()
+        rates, first_rate, until = self._rates.ahead(self._step, block_end)
+        with self._naming_step():
+            outcome = _core.advance(
+                self._session,
+                until,
+                rates,
+                first_rate,
+                self._block.steps,
+                self._block.core,
+                pause_after_record=bool(self._observers),
+                seconds=min(SECONDS_A_SLICE, max(seconds_left, 0.0)),
+            )
+        step = self._step
+        if outcome == "recorded":
+            row = int(np.searchsorted(self._block.steps, step))
+            self._observers.fill(self._block.users, row, step, _core.views(self._session))
+        if outcome == "check":
+            return "converged" if self._condition_holds(step) else ""
+        if outcome == "reached":
+            if step == self._last_step:
+                return "finished"
+            if step == block_end:
+                self._blocks.finish(self._block)
+                self._block = self._next_block(step + 1)
+        return str(outcome) if outcome in ("converged", "diverged") else ""
+
+    def _block_end(self) -> int:
+        """Return the step up to which the block has room."""
+        if len(self._block.steps) == 0:
+            return self._last_step
+        following = self._setup.record.schedule.steps_between(
+            int(self._block.steps[-1]) + 1, self._last_step, limit=1
+        )
+        return int(self._block.steps[-1]) if len(following) else self._last_step
+
+    @contextmanager
+    def _naming_step(self) -> Iterator[None]:
+        """Say at which step a function of the user's raised."""
+        try:
+            yield
+        except Exception as error:
+            error.add_note(f"raised by the loss at step {self._step}")
+            raise
+
+    def _condition_holds(self, step: int) -> bool:
+        condition = self._setup.stop.condition
+        try:
+            return condition is not None and bool(condition(_core.views(self._session)))
+        except Exception as error:
+            error.add_note(f"raised by the condition of stop at step {step}")
+            raise
+
+    def _complete_records(self, status: str) -> str:
+        """Record the last step if that is still to be done; it may turn out to have diverged."""
+        step = self._step
+        recorded = bool(_core.is_recorded(self._session))
+        n_rows = int(np.searchsorted(self._block.steps, step, side="right" if recorded else "left"))
+        block = self._block.first_rows(n_rows)
+        if recorded and status == "diverged":
+            self._observers.fill_missing(block.users, n_rows - 1)
+        self._blocks.finish(block)
+        if recorded or (self._setup.history is not None and step == self._first_step):
+            return status
+        return self._record_single(step, status)
+
+    def _record_single(self, step: int, status: str) -> str:
+        rates, first_rate, _ = self._rates.ahead(step, step)
+        block = self._blocks.single(step)
+        row = min(step - first_rate, len(rates) - 1)
+        with self._naming_step():
+            _core.record(self._session, block.core, rates[row] if len(rates) else 0.0)
+        if status == "diverged" or not _core.is_finite(self._session):
+            status = "diverged"
+            self._observers.fill_missing(block.users, 0)
+        else:
+            self._observers.fill(block.users, 0, step, _core.views(self._session))
+        self._blocks.finish(block)
+        return status
+
+    def _result(self, status: str, seconds: float) -> Trajectory:
+        setup = self._setup
+        state = State(
+            self._step,
+            _core.time(self._session),
+            setup.state.seed,
+            _core.state(self._session),
+        )
+        data = self._dataset()
+        earlier = setup.history.attrs.get("wall_seconds", 0.0) if setup.history is not None else 0.0
+        data.attrs = describe_run(
+            setup.problem.describe(),
+            setup.method,
+            setup.widths,
+            seed=str(state.seed),
+            dtype=str(setup.weights[0].dtype),
+            version=importlib.metadata.version("pydlnet"),
+            instruction_set=_core.ISA,
+            exact_algebra=setup.problem.exact_algebra,
+            status=status,
+            wall_seconds=earlier + seconds,
+        )
+        weights = _core.weights(self._session)
+        return Trajectory(data, weights, status, setup.method, setup.record, state)
+
+    def _dataset(self) -> xr.Dataset:
+        records = self._blocks.collect()
+        times = records.core.pop("time")
+        news = to_dataset(
+            records.steps,
+            times if self._setup.method.has_time else None,
+            {**records.core, **records.users},
+            {**self._blocks.variables, **self._observers.variables},
+        )
+        history = self._setup.history
+        if history is None:
+            return news
+        if self._step == self._first_step:
+            return history.copy()
+        scheduled = self._setup.record.schedule
+        if int(history["step"][-1]) not in scheduled:
+            history = history.isel(step=slice(None, -1))
+        return append(history, news)

@@ -1,0 +1,170 @@
+"""Finished trajectories on disk: NetCDF or Zarr through xarray, the state in a group beside the data.
+
+Nothing is ever unpickled: numbers are arrays, everything else is JSON.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from .methods import method_from_dict
+from .recording import record_from_dict
+from .trajectory import State, Trajectory
+
+__all__ = ["open_trajectory", "save"]
+
+# The layout of the state group; a file of another layout is refused.
+LAYOUT = 1
+
+
+def save(trajectory: Trajectory, path: str | PathLike[str]) -> None:
+    """Write a trajectory; see `Trajectory.save`."""
+    target = Path(path)
+    is_zarr = _is_zarr(target)
+    if is_zarr and target.exists() and not (target / "zarr.json").exists():
+        raise ValueError(f"path: expected a Zarr store or nothing at {target}, got something else")
+    data = trajectory.data.copy()
+    data.attrs["pydlnet_layout"] = LAYOUT
+    data.attrs["record"] = json.dumps(trajectory.record.to_dict())
+    # Complete or not there: written beside the target and moved over it.
+    with tempfile.TemporaryDirectory(prefix=".pydlnet-", dir=target.parent) as folder:
+        draft = Path(folder) / target.name
+        _write(data, _state_dataset(trajectory), draft, is_zarr)
+        if is_zarr and target.exists():
+            shutil.move(target, Path(folder) / "replaced")
+        os.replace(draft, target)
+
+
+def open_trajectory(path: str | PathLike[str]) -> Trajectory:
+    """Open a saved trajectory; its data is read when it is used.
+
+    Parameters
+    ----------
+    path : path-like
+        Written by `Trajectory.save`, ending in ``.nc`` or ``.zarr``.
+
+    Returns
+    -------
+    Trajectory
+        It continues bit for bit. Functions of the user's (quantities, a learning rate) are known
+        by name only and have to be given again.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is nothing at that path.
+    ValueError
+        If it is not a saved trajectory, or one of another layout.
+    """
+    target = Path(path)
+    is_zarr = _is_zarr(target)
+    if not target.exists():
+        raise FileNotFoundError(f"path: expected a saved trajectory, found nothing at {target}")
+    try:
+        data = _open_group(target, None, is_zarr)
+        layout = data.attrs.get("pydlnet_layout")
+    except Exception as error:
+        raise ValueError(f"path: {target} cannot be read as a trajectory: {error}") from error
+    if layout != LAYOUT:
+        found = "no trajectory" if layout is None else f"layout {layout}"
+        raise ValueError(f"path: expected a trajectory of layout {LAYOUT} in {target}, got {found}")
+    with _open_group(target, "state", is_zarr) as state:
+        return _assemble(data, state.load())
+
+
+def _is_zarr(path: Path) -> bool:
+    if path.suffix not in (".nc", ".zarr"):
+        raise ValueError(f"path: expected a name ending in .nc or .zarr, got {str(path)!r}")
+    return path.suffix == ".zarr"
+
+
+def _write(data: xr.Dataset, state: xr.Dataset, path: Path, is_zarr: bool) -> None:
+    if is_zarr:
+        _require_zarr()
+        data.to_zarr(path, mode="w", consolidated=False)
+        state.to_zarr(path, mode="a", group="state", consolidated=False)
+        return
+    # Without a fill value every bit of a float is kept and integers stay integers.
+    for dataset, group, mode in ((data, None, "w"), (state, "state", "a")):
+        encoding = {name: {"_FillValue": None} for name in dataset.variables}
+        dataset.to_netcdf(path, mode=mode, group=group, engine="h5netcdf", encoding=encoding)
+
+
+def _open_group(path: Path, group: str | None, is_zarr: bool) -> xr.Dataset:
+    if is_zarr:
+        _require_zarr()
+        return xr.open_zarr(path, group=group, consolidated=False, chunks=None)
+    return xr.open_dataset(path, group=group, engine="h5netcdf", decode_times=False)
+
+
+def _require_zarr() -> None:
+    try:
+        import zarr  # noqa: F401
+    except ImportError:
+        raise ImportError(
+            "a .zarr path needs Zarr: pip install 'pydlnet[store]', or use .nc"
+        ) from None
+
+
+def _state_dataset(trajectory: Trajectory) -> xr.Dataset:
+    state = trajectory.state
+    arrays = _numbered("weights", trajectory.weights)
+    for b, layers in enumerate(state.method["buffers"]):
+        arrays.update(_numbered(f"buffer_{b}", layers))
+    arrays["numbers"] = (
+        ("number",),
+        np.array([*state.time, state.method["mean_square"]], dtype=np.float64),
+    )
+    counts = {
+        "depth": len(trajectory.weights),
+        "n_buffers": len(state.method["buffers"]),
+        # As text: a seed takes all 64 bits, which not every format's attributes hold.
+        "step": str(state.step),
+        "seed": str(state.seed),
+        "n_updates": str(state.method["n_updates"]),
+    }
+    return xr.Dataset(arrays, attrs={**counts, "status": trajectory.status})
+
+
+def _numbered(
+    prefix: str, layers: list[NDArray[Any]]
+) -> dict[str, tuple[tuple[str, str], NDArray[Any]]]:
+    return {
+        f"{prefix}_{j}": ((f"width_{j + 1}", f"width_{j}"), layer)
+        for j, layer in enumerate(layers)
+    }
+
+
+def _layers(state: xr.Dataset, prefix: str) -> list[NDArray[Any]]:
+    return [
+        np.ascontiguousarray(state[f"{prefix}_{j}"].values) for j in range(int(state.attrs["depth"]))
+    ]
+
+
+def _assemble(data: xr.Dataset, state: xr.Dataset) -> Trajectory:
+    attributes: Mapping[str, Any] = state.attrs
+    record = record_from_dict(json.loads(data.attrs.pop("record")))
+    del data.attrs["pydlnet_layout"]
+    total, lost, mean_square = (float(x) for x in state["numbers"].values)
+    method_state = {
+        "buffers": [_layers(state, f"buffer_{b}") for b in range(int(attributes["n_buffers"]))],
+        "mean_square": mean_square,
+        "n_updates": int(attributes["n_updates"]),
+    }
+    return Trajectory(
+        data,
+        _layers(state, "weights"),
+        str(attributes["status"]),
+        method_from_dict(json.loads(data.attrs["method"])),
+        record,
+        State(int(attributes["step"]), (total, lost), int(attributes["seed"]), method_state),
+    )

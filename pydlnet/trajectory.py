@@ -1,0 +1,180 @@
+"""The result of a run: the labelled dataset, the final layers, and what it takes to go on."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from .methods import Method
+from .quantities import Variable
+from .recording import Record
+
+__all__ = ["Trajectory"]
+
+
+@dataclass(frozen=True)
+class State:
+    """Everything of the core that the next step depends on, besides the layers.
+
+    Parameters
+    ----------
+    step : int
+        Absolute step.
+    time : tuple of float
+        Sum of the rates, and what rounding has taken from it.
+    seed : int
+        Of the mini-batches.
+    method : dict
+        What the method remembers: `buffers` (lists of layer-shaped arrays), `mean_square`,
+        `n_updates`.
+    """
+
+    step: int
+    time: tuple[float, float]
+    seed: int
+    method: dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """What a run did.
+
+    Attributes
+    ----------
+    data : xarray.Dataset
+        Recorded quantities over the dimension `step`.
+    weights : list of ndarray, shape (d_j, d_{j-1})
+        The layers at the last step.
+    status : str
+        Why the run ended: "converged" (a stop condition was met), "finished" (all steps taken),
+        "diverged" (the loss is not finite), "time_limit" or "interrupted".
+    method : Method
+        Takes over when the run is continued without another one.
+    record : Record
+        Likewise.
+    step : int
+        The last step, counted from the start of the whole trajectory.
+    """
+
+    data: xr.Dataset
+    weights: list[NDArray[Any]]
+    status: str
+    method: Method
+    record: Record
+    state: State = field(repr=False)
+
+    @property
+    def step(self) -> int:
+        """The last step."""
+        return self.state.step
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """(d_0, ..., d_N)."""
+        return (self.weights[0].shape[1], *(layer.shape[0] for layer in self.weights))
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the trajectory to a file from which it opens and continues bit for bit.
+
+        Parameters
+        ----------
+        path : path-like
+            Ending in ``.nc`` (NetCDF) or ``.zarr`` (Zarr; extra ``store``). What is there is
+            replaced once the new one is complete.
+
+        Raises
+        ------
+        ValueError
+            If the ending is another one.
+        """
+        from .storage import save
+
+        save(self, path)
+
+    def __repr__(self) -> str:
+        """Show how it ended and what was recorded."""
+        recorded = ", ".join(map(str, self.data.data_vars))
+        return (
+            f"<Trajectory: {self.status} at step {self.step}, widths {self.widths}, "
+            f"{self.data.sizes['step']} records of {recorded}>"
+        )
+
+
+def to_dataset(
+    steps: NDArray[np.int64],
+    times: NDArray[np.float64] | None,
+    arrays: dict[str, NDArray[Any]],
+    variables: dict[str, Variable],
+) -> xr.Dataset:
+    """Label recorded arrays, the record first, with names, dimensions and attributes."""
+    coordinates: dict[str, Any] = {
+        "step": ("step", steps, {"long_name": "number of updates taken", "units": "1"})
+    }
+    if times is not None:
+        attributes = {
+            "long_name": "time of gradient flow: sum of the rates so far",
+            "units": "1",
+            "reference": "definition",
+        }
+        coordinates["time"] = ("step", times, attributes)
+    data = {
+        name: (
+            variable.dims,
+            arrays[name],
+            {
+                "long_name": variable.long_name,
+                "units": variable.units,
+                "reference": variable.reference,
+            },
+        )
+        for name, variable in variables.items()
+    }
+    return xr.Dataset(data, coordinates)
+
+
+def append(history: xr.Dataset, news: xr.Dataset) -> xr.Dataset:
+    """Return both parts of a trajectory; what one of them did not record is NaN there."""
+    if "time" not in history.coords or "time" not in news.coords:
+        history = history.drop_vars("time", errors="ignore")
+        news = news.drop_vars("time", errors="ignore")
+    parts = [_with_variables_of(history, news), _with_variables_of(news, history)]
+    return xr.concat(
+        parts,
+        dim="step",
+        data_vars="all",
+        coords="minimal",
+        compat="override",
+        join="override",
+        combine_attrs="override",
+    )
+
+
+def _with_variables_of(data: xr.Dataset, other: xr.Dataset) -> xr.Dataset:
+    missing = {
+        name: xr.full_like(variable.isel(step=0, drop=True), np.nan, dtype=np.float64).expand_dims(
+            step=data["step"]
+        )
+        for name, variable in other.data_vars.items()
+        if name not in data.data_vars
+    }
+    return data.assign({name: value.transpose("step", ...) for name, value in missing.items()})
+
+
+def describe_run(
+    problem: dict[str, Any],
+    method: Method,
+    widths: Sequence[int],
+    **others: Any,
+) -> dict[str, Any]:
+    """Return the attributes of the dataset."""
+    return {
+        "problem": json.dumps(problem),
+        "method": json.dumps(method.to_dict()),
+        "widths": list(widths),
+        **others,
+    }
