@@ -1,0 +1,520 @@
+"""The loop: what stops it, what it keeps, and what never changes its numbers."""
+
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import reference
+from cases import METHODS, PROBLEM_KINDS, problem_case
+from helpers import (
+    assert_close,
+    assert_same_bits,
+    assert_same_run,
+    network,
+    path,
+    steps_of,
+)
+
+import pydlnet as dln
+
+WIDTHS = (4, 6, 3)
+PROBLEM = dln.TargetMatrix(np.random.default_rng(1).standard_normal((3, 4)))
+METHOD = dln.GradientDescent(0.05)
+
+
+def run(n_steps=10, method=METHOD, weights=None, problem=PROBLEM, **kwargs):
+    weights = network(WIDTHS, seed=2) if weights is None else weights
+    return dln.run(problem, weights, method, n_steps=n_steps, **kwargs)
+
+
+# -- Steps and schedules --
+
+
+@pytest.mark.parametrize(
+    ("record", "n_steps", "expected"),
+    [
+        (dln.Record(every=4), 10, [0, 4, 8, 10]),
+        (dln.Record(every=5), 10, [0, 5, 10]),
+        (dln.Record(every=100), 10, [0, 10]),
+        (dln.Record(steps=[3, 7]), 10, [0, 3, 7, 10]),
+        (dln.Record(steps=[0, 10, 50]), 10, [0, 10]),
+        (dln.Record(every=1), 0, [0]),
+        (dln.Record(steps=dln.log_spaced(4, 1000)), 150, [0, 1, 10, 100, 150]),
+    ],
+)
+def test_recorded_steps(record, n_steps, expected):
+    trajectory = run(n_steps, record=record)
+    assert steps_of(trajectory) == expected
+    assert trajectory.step == n_steps
+    assert trajectory.status == "finished"
+
+
+def test_default_record_is_the_loss_at_log_spaced_steps():
+    trajectory = run(500)
+    assert list(trajectory.data.data_vars) == ["loss"]
+    scheduled = reference.log_spaced(200, 10**6)
+    assert steps_of(trajectory) == sorted({*scheduled[scheduled <= 500].tolist(), 500})
+
+
+@pytest.mark.parametrize("kind", PROBLEM_KINDS)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_runs_follow_the_definition(kind, dtype):
+    """Ten steps of each problem against the plain loop."""
+    case = problem_case(kind, (3, 4), seed=3)
+    weights = network(WIDTHS, seed=4, dtype=dtype)
+    trajectory = run(
+        problem=case.problem,
+        weights=weights,
+        record=dln.Record(["loss", "weights"], every=1),
+    )
+    start = [w.astype(np.float64) for w in weights]
+    expected = reference.descend(reference.gradient_descent, start, case.loss, [0.05] * 10)
+    # Ten steps with some 200 roundings each of numbers of order one.
+    tolerance = 1e-12 if dtype == np.float64 else 1e-4
+    for actual, layers in zip(path(trajectory), expected, strict=True):
+        assert_close(actual, layers, tolerance)
+        assert actual[0].dtype == dtype
+    losses = [case.loss(reference.product(layers))[0] for layers in expected]
+    np.testing.assert_allclose(trajectory.data["loss"].values, losses, rtol=10 * tolerance)
+
+
+@pytest.mark.parametrize("widths", [(1, 1), (5, 1, 5), (3, *[2] * 63, 3), (40, 3, 30)])
+def test_odd_shapes(widths):
+    target = np.ones((widths[-1], widths[0]))
+    weights = dln.init.identity(widths)
+    trajectory = run(
+        problem=dln.TargetMatrix(target), weights=weights, method=dln.GradientDescent(1e-3)
+    )
+    expected = reference.descend(
+        reference.gradient_descent,
+        weights,
+        lambda w: reference.target_loss(w, target),
+        [1e-3] * 10,
+    )
+    assert_close(trajectory.weights, expected[-1], 1e-13)
+
+
+# -- What never changes the numbers --
+
+
+@pytest.mark.parametrize("case", METHODS, ids=lambda c: c.name)
+def test_recording_more_changes_nothing(case):
+    sparse = run(40, case.method, record=dln.Record("loss", steps=[7, 23]))
+    dense = run(
+        40,
+        case.method,
+        record=dln.Record(
+            ["loss", "weights", "singular_vectors", "gradient_norm", "imbalance", "alignment"],
+            every=1,
+        ),
+    )
+    for a, b in zip(sparse.weights, dense.weights, strict=True):
+        assert_same_bits(a, b)
+    common = dense.data["loss"].sel(step=sparse.data["step"])
+    assert_same_bits(sparse.data["loss"].values, common.values)
+
+
+@pytest.mark.parametrize("stop", [dln.Stop(loss=0.0, gradient_norm=0.0, check_every=3)])
+def test_stop_conditions_that_do_not_hold_change_nothing(stop):
+    for a, b in zip(run(40).weights, run(40, stop=stop).weights, strict=True):
+        assert_same_bits(a, b)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("case", METHODS, ids=lambda c: c.name)
+def test_continuing_is_bit_for_bit(case, dtype):
+    weights = network(WIDTHS, seed=2, dtype=dtype)
+    record = dln.Record(["loss", "weights", "learning_rate", "singular_values"], every=4)
+    whole = run(30, case.method, weights, record=record)
+    pieces = run(17, case.method, weights, record=record)
+    assert steps_of(pieces)[-1] == 17
+    for n_steps in (0, 1, 12):
+        pieces = dln.run(PROBLEM, pieces, n_steps=n_steps)
+    assert_same_run(pieces, whole)
+
+
+@pytest.mark.parametrize("case", METHODS, ids=lambda c: c.name)
+def test_continuing_mini_batches_is_bit_for_bit(case):
+    import dataclasses
+
+    problem = problem_case("regression-4", (3, 4)).problem
+    method = dataclasses.replace(case.method, batch_size=7, learning_rate=0.003)
+    whole = run(25, method, problem=problem, rng=5, record=dln.Record(every=6))
+    first = run(11, method, problem=problem, rng=5, record=dln.Record(every=6))
+    assert_same_run(dln.run(problem, first, n_steps=14), whole)
+
+
+def test_continuing_does_not_touch_the_first_part():
+    first = run(10, record=dln.Record(every=4))
+    steps, weights = steps_of(first), [w.copy() for w in first.weights]
+    dln.run(PROBLEM, first, n_steps=10)
+    assert steps_of(first) == steps
+    assert first.step == 10
+    for a, b in zip(first.weights, weights, strict=True):
+        assert_same_bits(a, b)
+
+
+def test_schedules_stay_absolute_when_continuing():
+    first = run(6, record=dln.Record(every=4))
+    assert steps_of(first) == [0, 4, 6]
+    assert steps_of(dln.run(PROBLEM, first, n_steps=6)) == [0, 4, 8, 12]
+
+
+def test_rates_stay_absolute_when_continuing():
+    seen = []
+
+    def rate(step):
+        seen.append(step)
+        return 0.05 / (1 + step)
+
+    method = dln.GradientDescent(rate)
+    whole = run(20, method)
+    seen.clear()
+    second = dln.run(PROBLEM, run(8, method), n_steps=12)
+    assert_same_run(second, whole)
+    array = dln.GradientDescent([0.05 / (1 + t) for t in range(20)])
+    assert_same_bits(dln.run(PROBLEM, run(8, array), n_steps=12).weights[0], whole.weights[0])
+    with pytest.raises(ValueError, match="learning_rate"):
+        dln.run(PROBLEM, run(8, array), n_steps=13)
+
+
+def test_another_method_starts_with_fresh_state():
+    first = run(10, dln.Momentum(0.05, 0.9))
+    other = dln.run(PROBLEM, first, dln.Adam(0.01), n_steps=10)
+    fresh = run(10, dln.Adam(0.01), [w.copy() for w in first.weights])
+    for a, b in zip(other.weights, fresh.weights, strict=True):
+        assert_same_bits(a, b)
+    assert other.step == 20
+    assert other.method == dln.Adam(0.01)
+
+
+def test_continuing_with_an_equal_method_keeps_its_state():
+    first = run(10, dln.Momentum(0.05, 0.9))
+    again = dln.run(PROBLEM, first, dln.Momentum(0.05, 0.9), n_steps=10)
+    assert_same_run(again, run(20, dln.Momentum(0.05, 0.9)))
+
+
+def test_a_run_may_be_continued_several_times():
+    first = run(10, dln.Adam(0.01))
+    assert_same_run(dln.run(PROBLEM, first, n_steps=9), dln.run(PROBLEM, first, n_steps=9))
+
+
+def test_threads_give_the_same_bits():
+    starts = [network((12, 16, 16, 8), seed=s) for s in range(8)]
+    problem = dln.TargetMatrix(np.random.default_rng(5).standard_normal((8, 12)))
+
+    def one(weights):
+        return run(300, dln.Adam(0.01), weights, problem, record=dln.Record("singular_values"))
+
+    serial = [one(w) for w in starts]
+    with ThreadPoolExecutor(4) as pool:
+        parallel = list(pool.map(one, starts))
+    for a, b in zip(parallel, serial, strict=True):
+        assert_same_run(a, b)
+
+
+def test_inputs_are_not_modified():
+    weights = network(WIDTHS, seed=2)
+    copies = [w.copy() for w in weights]
+    trajectory = run(20, weights=weights)
+    for w, copy, final in zip(weights, copies, trajectory.weights, strict=True):
+        assert_same_bits(w, copy)
+        assert w.flags.writeable
+        assert not np.shares_memory(w, final)
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [np.asfortranarray, lambda w: np.repeat(w, 2, axis=1)[:, ::2], lambda w: w.tolist()],
+    ids=["fortran", "strided", "list"],
+)
+def test_any_layout_gives_the_same_bits(layout):
+    expected = run(10)
+    actual = run(10, weights=[layout(w) for w in network(WIDTHS, seed=2)])
+    for a, b in zip(actual.weights, expected.weights, strict=True):
+        assert_same_bits(a, b)
+
+
+def test_read_only_weights_are_accepted():
+    weights = network(WIDTHS, seed=2)
+    for w in weights:
+        w.flags.writeable = False
+    assert_same_run(run(10, weights=weights), run(10))
+
+
+def test_integer_weights_become_float64():
+    trajectory = run(weights=[np.eye(6, 4, dtype=int), np.eye(3, 6, dtype=int)])
+    assert trajectory.weights[0].dtype == np.float64
+
+
+# -- Stopping --
+
+
+def test_stop_at_a_loss_is_checked_every_step():
+    losses = run(200, record=dln.Record(every=1)).data["loss"].values
+    threshold = float(losses[57]) * (1 + 1e-9)
+    trajectory = run(200, stop=dln.Stop(loss=threshold), record=dln.Record(every=50))
+    assert trajectory.status == "converged"
+    assert trajectory.step == int(np.argmax(losses <= threshold))
+    assert steps_of(trajectory) == [0, 50, trajectory.step]
+    assert trajectory.data["loss"].values[-1] == losses[trajectory.step]
+
+
+def test_a_start_that_meets_the_condition_takes_no_step():
+    for stop in (dln.Stop(loss=1e9), dln.Stop(gradient_norm=1e9)):
+        trajectory = run(200, stop=stop)
+        assert (trajectory.status, trajectory.step) == ("converged", 0)
+        assert steps_of(trajectory) == [0]
+
+
+def test_stop_at_a_loss_with_mini_batches_looks_at_recorded_steps():
+    problem = problem_case("regression-2", (3, 4)).problem
+    method = dln.GradientDescent(0.02, batch_size=5)
+    record = dln.Record(every=10)
+    losses = run(300, method, problem=problem, rng=1, record=record).data["loss"]
+    threshold = float(losses.values[5:].min()) * 1.001
+    trajectory = run(
+        300, method, problem=problem, rng=1, record=record, stop=dln.Stop(loss=threshold)
+    )
+    assert trajectory.status == "converged"
+    assert trajectory.step == int(losses["step"].values[np.argmax(losses.values <= threshold)])
+
+
+@pytest.mark.parametrize("check_every", [1, 7, 100])
+def test_stop_at_a_gradient_norm_is_checked_every_few_steps(check_every):
+    norms = run(600, record=dln.Record("gradient_norm", every=1)).data["gradient_norm"].values
+    threshold = float(norms[130])
+    trajectory = run(600, stop=dln.Stop(gradient_norm=threshold, check_every=check_every))
+    checked = np.arange(0, 601, check_every)
+    expected = checked[np.argmax(norms[checked] <= threshold)]
+    assert trajectory.status == "converged"
+    # The norm at 130 itself may be computed in another order than the recorded one.
+    assert trajectory.step in (expected, expected + (130 % check_every == 0))
+
+
+def test_stop_at_a_condition():
+    seen = []
+
+    def condition(weights):
+        seen.append([w.copy() for w in weights])
+        return len(seen) == 4
+
+    trajectory = run(600, stop=dln.Stop(condition=condition, check_every=5))
+    assert trajectory.status == "converged"
+    assert trajectory.step in (15, 20)  # the start counts as a check or it does not
+    for a, b in zip(seen[-1], trajectory.weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_an_exception_of_the_condition_comes_through():
+    def condition(weights):
+        if weights[0][0, 0] != first:
+            raise LookupError("mine")
+        return False
+
+    first = network(WIDTHS, seed=2)[0][0, 0]
+    with pytest.raises(LookupError, match="mine") as caught:
+        run(600, stop=dln.Stop(condition=condition, check_every=5))
+    assert "step 5" in " ".join(caught.value.__notes__)
+
+
+@pytest.mark.parametrize("failing", [0, 1, 37, 1500])
+def test_an_exception_of_the_rate_comes_through_and_names_the_step(failing):
+    def rate(step):
+        if step == failing:
+            raise LookupError("mine")
+        return 0.01
+
+    with pytest.raises(LookupError, match="mine") as caught:
+        run(2000, dln.GradientDescent(rate))
+    assert f"step {failing}" in " ".join(caught.value.__notes__)
+
+
+@pytest.mark.parametrize("value", [-1.0, np.nan, np.inf, "fast", None, np.ones(2)])
+def test_a_wrong_rate_names_the_step(value):
+    with pytest.raises(ValueError, match=r"learning_rate.*step 3"):
+        run(10, dln.GradientDescent(lambda step: value if step == 3 else 0.01))
+
+
+@pytest.mark.parametrize("failing", [0, 5])
+def test_an_exception_of_the_users_loss_comes_through_and_names_the_step(failing):
+    calls = []
+
+    def loss(matrix):
+        calls.append(0)
+        if len(calls) > failing:
+            raise LookupError("mine")
+        return 0.5 * float(np.sum(matrix**2)), matrix
+
+    with pytest.raises(LookupError, match="mine") as caught:
+        run(problem=dln.EndToEndLoss(loss, (3, 4)))
+    assert "step" in " ".join(caught.value.__notes__)
+
+
+def test_a_gradient_of_the_wrong_shape_during_the_run():
+    calls = []
+
+    def loss(matrix):
+        calls.append(0)
+        return 0.0, matrix if len(calls) < 5 else matrix[:1]
+
+    with pytest.raises(ValueError, match=r"\(3, 4\).*\(1, 4\)"):
+        run(problem=dln.EndToEndLoss(loss, (3, 4)))
+
+
+def test_seconds_end_a_run():
+    begin = time.perf_counter()
+    trajectory = run(10**15, stop=dln.Stop(seconds=0.1))
+    assert trajectory.status == "time_limit"
+    assert time.perf_counter() - begin < 5
+    assert 0 < trajectory.step < 10**15
+    assert steps_of(trajectory)[-1] == trajectory.step
+    assert np.isfinite(trajectory.data["loss"].values).all()
+
+
+# -- Divergence --
+
+MANY = ["loss", "gradient_norm", "singular_values", "effective_rank", "weights", "imbalance"]
+
+
+@pytest.mark.parametrize("every", [1, 10, 10**6])
+def test_divergence_is_a_status(every):
+    """A scalar: W(t) - target = (1 - rate)^t (W(0) - target), so the step is known."""
+    trajectory = run(
+        10**6,
+        dln.GradientDescent(11.0),
+        [np.array([[3.0]])],
+        dln.TargetMatrix([[1.0]]),
+        record=dln.Record(MANY, every=every),
+    )
+    assert trajectory.status == "diverged"
+    # loss = 2 * 100^t leaves the range between t = 153 and 154; its square root is finite.
+    assert trajectory.step == 154
+    assert steps_of(trajectory)[-1] == 154
+    assert not np.isfinite(trajectory.data["loss"].values[-1])
+    for name in ("singular_value", "effective_rank"):
+        assert np.isnan(trajectory.data[name].values[-1]).all()
+    before = trajectory.data.isel(step=slice(None, -1))
+    for name in before.data_vars:
+        assert np.isfinite(before[name].values).all(), name
+    assert trajectory.weights[0][0, 0] == pytest.approx(1 + 2 * 10.0**154, rel=1e-12)
+
+
+@pytest.mark.parametrize("case", METHODS, ids=lambda c: c.name)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_every_method_survives_divergence(case, dtype):
+    import dataclasses
+
+    method = dataclasses.replace(case.method, learning_rate=1e30)
+    trajectory = run(1000, method, network(WIDTHS, dtype=dtype), record=dln.Record(MANY))
+    assert trajectory.status == "diverged"
+    assert trajectory.step < 1000
+    assert not np.isfinite(trajectory.data["loss"].values[-1])
+    assert np.isfinite(trajectory.data["loss"].values[:-1]).all()
+
+
+def test_a_loss_that_is_not_finite_at_the_start():
+    trajectory = run(weights=[np.full((3, 4), 1e200)], record=dln.Record(MANY))
+    assert (trajectory.status, trajectory.step) == ("diverged", 0)
+    assert steps_of(trajectory) == [0]
+
+
+def test_a_users_loss_may_diverge():
+    calls = []
+
+    def loss(matrix):
+        calls.append(0)
+        return (np.nan if len(calls) > 5 else 1.0), matrix
+
+    trajectory = run(problem=dln.EndToEndLoss(loss, (3, 4)), record=dln.Record(every=1))
+    assert trajectory.status == "diverged"
+    assert trajectory.step == 5
+
+
+def test_a_diverged_run_does_not_go_on():
+    trajectory = run(10**4, dln.GradientDescent(1e3))
+    again = dln.run(PROBLEM, trajectory, n_steps=5)
+    assert again.status == "diverged"
+    assert again.step == trajectory.step
+
+
+# -- Time --
+
+
+def test_time_is_the_sum_of_the_rates():
+    data = run(
+        12, dln.GradientDescent(lambda step: 0.1 / (1 + step)), record=dln.Record(every=5)
+    ).data
+    sums = np.append(0, np.cumsum([0.1 / (1 + t) for t in range(12)]))
+    np.testing.assert_allclose(data["time"].values, sums[[0, 5, 10, 12]], rtol=1e-14)
+    assert data["time"].dims == ("step",)
+
+
+def test_time_goes_on_when_continuing():
+    first = run(7, record=dln.Record(every=5))
+    assert_same_run(dln.run(PROBLEM, first, n_steps=6), run(13, record=dln.Record(every=5)))
+
+
+@pytest.mark.parametrize("case", METHODS, ids=lambda c: c.name)
+def test_time_exists_where_it_is_defined(case):
+    has_time = isinstance(case.method, dln.GradientDescent | dln.GroupRMSprop)
+    assert ("time" in run(3, case.method).data.coords) == has_time
+
+
+# -- Ctrl-C and progress --
+
+INTERRUPTED = """
+import numpy as np, pydlnet as dln
+
+def ready(weights):
+    print("ready", flush=True)
+    return 0.0
+
+trajectory = dln.run(
+    dln.TargetMatrix(np.ones((3, 3))), dln.init.identity((3, 3, 3)), {method},
+    n_steps=10**15, record=dln.Record(["loss", ready], steps=[0]){extra},
+)
+print(trajectory.status, trajectory.step > 0, len(trajectory.data.step))
+continued = dln.run(dln.TargetMatrix(np.ones((3, 3))), trajectory, n_steps=5)
+print(continued.status, continued.step - trajectory.step)
+"""
+
+
+@pytest.mark.parametrize(
+    "extra", ["", ", stop=dln.Stop(condition=lambda w: False, check_every=1)", ", progress=True"]
+)
+@pytest.mark.parametrize("method", ["dln.GradientDescent(1e-9)", "dln.Adam(lambda step: 1e-9)"])
+def test_ctrl_c_returns_the_trajectory_so_far(method, extra):
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED.format(method=method, extra=extra)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(0.5)
+    begin = time.perf_counter()
+    process.send_signal(signal.SIGINT)
+    # The record at the last step calls `ready` once more, the continued run's twice at most.
+    lines = [line for line in process.stdout.read().splitlines() if line != "ready"]
+    elapsed = time.perf_counter() - begin
+    assert process.wait(timeout=20) == 0, process.stderr.read()
+    assert lines == ["interrupted True 2", "finished 5"]
+    assert elapsed < 5  # 0.2 s promised; the machine may be busy
+    process.stdout.close()
+    process.stderr.close()
+
+
+def test_no_progress_bar_without_a_terminal(capfd):
+    run(1000)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_progress_on_demand_changes_nothing(capfd):
+    shown = run(1000, progress=True)
+    assert capfd.readouterr().err
+    assert_same_run(shown, run(1000))
