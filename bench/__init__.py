@@ -1,0 +1,1 @@
+"""Side-by-side timings of pydlnet and what its users would write instead."""
