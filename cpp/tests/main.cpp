@@ -1,0 +1,27 @@
+// Runs the test named on the command line.
+#include <iostream>
+#include <map>
+#include <string>
+
+namespace dlnet::tests {
+void test_gemm();
+void test_pass();
+void test_losses();
+void test_descent();
+void test_allocation();
+}  // namespace dlnet::tests
+
+int main(int argc, char** argv) {
+  using namespace dlnet::tests;
+  const std::map<std::string, void (*)()> tests = {{"gemm", &test_gemm},
+                                                   {"pass", &test_pass},
+                                                   {"losses", &test_losses},
+                                                   {"descent", &test_descent},
+                                                   {"allocation", &test_allocation}};
+  const auto test = argc == 2 ? tests.find(argv[1]) : tests.end();
+  if (test == tests.end()) {
+    std::cerr << "expected the name of a test\n";
+    return 2;
+  }
+  test->second();
+}

@@ -1,0 +1,87 @@
+// Products of every shape around the edges of tiles, vectors and blocks against plain loops.
+#include "check.hpp"
+
+namespace dlnet::tests {
+
+template <class Scalar>
+void check_products(Index m, Index n, Index k) {
+  const auto a = random_matrix<Scalar>(m, k);
+  const auto b = random_matrix<Scalar>(k, n);
+  const auto expected = plain_product(a, b);
+  const double tolerance = rounding<Scalar>(k);
+  Packing<Scalar> packing(k, n);
+
+  Matrix<Scalar> c(m, n);
+  multiply<Scalar>(a, b, c, Assign<Scalar>{}, packing);
+  check(largest_difference(c, expected) <= tolerance, "A B");
+  check_padding(c);
+
+  multiply_transposed<Scalar>(a, plain_transpose(b), c, Assign<Scalar>{}, packing);
+  check(largest_difference(c, expected) <= tolerance, "A B^T");
+
+  auto accumulated = random_matrix<Scalar>(m, n);
+  Matrix<Scalar> by_hand(m, n);
+  for (Index j = 0; j < n; ++j) {
+    for (Index i = 0; i < m; ++i) {
+      by_hand(i, j) = Scalar(-0.5) * expected(i, j) + Scalar(0.75) * accumulated(i, j);
+    }
+  }
+  multiply<Scalar>(a, b, accumulated, Accumulate<Scalar>{Scalar(-0.5), Scalar(0.75)}, packing);
+  check(largest_difference(accumulated, by_hand) <= tolerance, "beta C + alpha A B");
+  check_padding(accumulated);
+}
+
+template <class Scalar>
+void check_transpose(Index rows, Index cols) {
+  const auto matrix = random_matrix<Scalar>(rows, cols);
+  Matrix<Scalar> transposed(cols, rows);
+  transpose(matrix, transposed);
+  check(largest_difference(transposed, plain_transpose(matrix)) == 0.0, "transpose");
+  check_padding(transposed);
+}
+
+template <class Scalar>
+void check_sum_of_squares() {
+  Matrix<Scalar> matrix(19, 3);
+  for (Index j = 0; j < 3; ++j) {
+    for (Index i = 0; i < 19; ++i) matrix(i, j) = static_cast<Scalar>(i - j);
+  }
+  double expected = 0.0;  // of small whole numbers: exact
+  for (int j = 0; j < 3; ++j) {
+    for (int i = 0; i < 19; ++i) expected += (i - j) * (i - j);
+  }
+  check(sum_of_squares(matrix) == expected, "sum of squares");
+  check(frobenius_norm(matrix) == std::sqrt(expected), "Frobenius norm");
+  for (Scalar scale : {std::numeric_limits<Scalar>::max(), std::numeric_limits<Scalar>::min()}) {
+    Matrix<Scalar> extreme(2, 2);
+    for (Index i = 0; i < 2; ++i) extreme(i, i) = scale;
+    const double norm = std::sqrt(2.0) * static_cast<double>(scale);
+    check(std::abs(frobenius_norm(extreme) / norm - 1.0) <= 1e-15 || !std::isfinite(norm),
+          "Frobenius norm of extreme numbers");
+  }
+}
+
+template <class Scalar>
+void check_shapes() {
+  for (Index m : {1, 2, 3, 5, 8, 13, 17, 33}) {
+    for (Index n : {1, 2, 4, 7, 15, 17}) {
+      for (Index k : {1, 2, 5, 16}) check_products<Scalar>(m, n, k);
+    }
+  }
+  check_products<Scalar>(50, 50, 50);
+  check_products<Scalar>(37, 200, 300);  // packed, with several blocks
+  check_products<Scalar>(30, 450, 230);  // packed because of its size
+  check_products<Scalar>(3, 2, 700);
+  check_products<Scalar>(300, 1, 1);
+  for (Index rows : {1, 7, 8, 9, 40}) {
+    for (Index cols : {1, 8, 11}) check_transpose<Scalar>(rows, cols);
+  }
+  check_sum_of_squares<Scalar>();
+}
+
+void test_gemm() {
+  check_shapes<double>();
+  check_shapes<float>();
+}
+
+}  // namespace dlnet::tests
