@@ -1,5 +1,6 @@
-// Between NumPy arrays (row-major) and the core's padded column-major matrices. Shape checks of what
-// Python has already checked kindly: here only so that no array can make the core read out of bounds.
+// Between NumPy arrays (row-major) and the core's padded column-major matrices. Shape checks of
+// what Python has already checked kindly: here only so that no array can make the core read out of
+// bounds.
 #pragma once
 
 #include <pybind11/numpy.h>
@@ -95,7 +96,8 @@ inline Widths widths_of(const py::list& weights) {
 
 template <class Scalar>
 void copy_layer(py::handle item, Matrix<Scalar>& layer) {
-  require(py::isinstance<Array<Scalar>>(item), "weights: expected C-contiguous layers of one dtype");
+  require(py::isinstance<Array<Scalar>>(item),
+          "weights: expected C-contiguous layers of one dtype");
   const auto array = py::reinterpret_borrow<Array<Scalar>>(item);
   require(array.ndim() == 2 && array.shape(0) == layer.rows() && array.shape(1) == layer.cols(),
           "weights: a layer has another shape than before");

@@ -1,4 +1,6 @@
 // The bare pass.
+#include <cmath>
+
 #include "arrays.hpp"
 #include "dlnet/pass.hpp"
 
@@ -93,6 +95,7 @@ void register_chain(py::module_& module) {
   module.def(
       "chain_step",
       [](const py::list& weights, const py::capsule& loss, double rate) {
+        require(std::isfinite(rate), "rate: expected a finite number");
         return is_single(weights) ? step<float>(weights, loss, rate)
                                   : step<double>(weights, loss, rate);
       },

@@ -64,13 +64,12 @@ namespace {
 
 PyObject* x86_64_level(PyObject*, PyObject*) { return PyLong_FromLong(level()); }
 
-PyMethodDef methods[] = {
-    {"x86_64_level", x86_64_level, METH_NOARGS,
-     "The x86-64 level of this processor, 1 to 4; 0 on other processors."},
-    {nullptr, nullptr, 0, nullptr}};
+PyMethodDef methods[] = {{"x86_64_level", x86_64_level, METH_NOARGS,
+                          "The x86-64 level of this processor, 1 to 4; 0 on other processors."},
+                         {nullptr, nullptr, 0, nullptr}};
 
-PyModuleDef module = {PyModuleDef_HEAD_INIT, "_cpu", nullptr, 0, methods, nullptr, nullptr,
-                      nullptr, nullptr};
+PyModuleDef module = {
+    PyModuleDef_HEAD_INIT, "_cpu", nullptr, 0, methods, nullptr, nullptr, nullptr, nullptr};
 
 }  // namespace
 

@@ -26,11 +26,11 @@ Array<double> from_columns(const double* columns, Index rows, Index cols) {
   return array;
 }
 
-Spectrum decompose(const Array<double>& matrix, bool vectors) {
+Spectrum decompose(const Array<double>& matrix) {
   require(matrix.ndim() == 2 && matrix.size() > 0, "matrix: expected a non-empty matrix");
   const std::vector<double> columns = to_columns(matrix);
   const py::gil_scoped_release release;
-  Spectrum spectrum(matrix.shape(0), matrix.shape(1), vectors);
+  Spectrum spectrum(matrix.shape(0), matrix.shape(1));
   spectrum.compute(columns.data(), matrix.shape(0));
   return spectrum;
 }
@@ -42,11 +42,11 @@ Array<double> values_of(const Spectrum& spectrum, Index k) {
 }
 
 Array<double> singular_values(const Array<double>& matrix) {
-  return values_of(decompose(matrix, false), std::min(matrix.shape(0), matrix.shape(1)));
+  return values_of(decompose(matrix), std::min(matrix.shape(0), matrix.shape(1)));
 }
 
 py::tuple svd(const Array<double>& matrix) {
-  const Spectrum spectrum = decompose(matrix, true);
+  const Spectrum spectrum = decompose(matrix);
   const Index k = std::min(matrix.shape(0), matrix.shape(1));
   return py::make_tuple(from_columns(spectrum.left(), matrix.shape(0), k), values_of(spectrum, k),
                         from_columns(spectrum.right(), matrix.shape(1), k));

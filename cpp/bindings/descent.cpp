@@ -1,5 +1,5 @@
-// The loop as a session: opened once, advanced in slices, asked for its state. Python holds it as an
-// opaque capsule.
+// The loop as a session: opened once, advanced in slices, asked for its state. Python holds it as
+// an opaque capsule.
 #include "dlnet/descent.hpp"
 
 #include <pybind11/stl.h>
@@ -71,9 +71,8 @@ Index record_size(Quantity quantity, const Widths& widths) {
 }
 
 Method method_named(const std::string& name) {
-  constexpr std::array<const char*, 7> names = {"gradient_descent", "momentum", "group_rmsprop",
-                                                "rmsprop",          "adam",     "adagrad",
-                                                "adadelta"};
+  constexpr std::array<const char*, 7> names = {
+      "gradient_descent", "momentum", "group_rmsprop", "rmsprop", "adam", "adagrad", "adadelta"};
   for (std::size_t m = 0; m < names.size(); ++m) {
     if (name == names[m]) return static_cast<Method>(m);
   }
@@ -231,8 +230,7 @@ Sink<Scalar> to_sink(const py::dict& arrays, Index n_records, const Widths& widt
   for (const auto& [key, value] : arrays) {
     const auto name = py::cast<std::string>(key);
     if (name == "end_to_end") {
-      sink.end_to_end =
-          rows_of<Scalar>(value, n_records, widths.back() * widths.front(), name);
+      sink.end_to_end = rows_of<Scalar>(value, n_records, widths.back() * widths.front(), name);
     } else if (name.front() != 'W') {
       const Quantity quantity = quantity_named(name);
       sink[quantity] = rows_of<double>(value, n_records, record_size(quantity, widths), name);
@@ -240,7 +238,8 @@ Sink<Scalar> to_sink(const py::dict& arrays, Index n_records, const Widths& widt
   }
   if (!arrays.contains("W1")) return sink;
   for (std::size_t j = 0; j + 1 < widths.size(); ++j) {
-    const std::string name = "W" + std::to_string(j + 1);
+    std::string name("W");
+    name += std::to_string(j + 1);
     const py::object array = arrays[py::str(name)];
     sink.weights.push_back(rows_of<Scalar>(array, n_records, widths[j + 1] * widths[j], name));
   }
@@ -288,7 +287,8 @@ py::list weights(const py::capsule& session) {
   });
 }
 
-// Read-only views of the layers in place. They keep the session alive, and show later weights later.
+// Read-only views of the layers in place. They keep the session alive, and show later weights
+// later.
 py::list views(const py::capsule& session) {
   return visit_session(session, [&]<class Scalar>(Descent<Scalar>& descent) {
     py::list layers;
@@ -326,7 +326,8 @@ void restore(Optimizer<Scalar>& optimizer, const py::dict& state) {
   for (std::size_t b = 0; b < buffers.size(); ++b) {
     const auto layers = py::cast<py::list>(buffers[b]);
     require(layers.size() == optimizer.buffers()[b].size(), "state: of another depth");
-    for (std::size_t j = 0; j < layers.size(); ++j) copy_layer(layers[j], optimizer.buffers()[b][j]);
+    for (std::size_t j = 0; j < layers.size(); ++j)
+      copy_layer(layers[j], optimizer.buffers()[b][j]);
   }
 }
 
@@ -349,8 +350,7 @@ void register_descent(py::module_& module) {
              arg("batch_size"), arg("seed"), arg("method"), arg("settings"), arg("stop_loss"),
              arg("stop_gradient_norm"), arg("check_every"), arg("has_condition"), arg("variables"),
              arg("ground_truth"), arg("held_out"));
-  module.def("start", &start, arg("session"), arg("step"), arg("time"),
-             arg("state"));
+  module.def("start", &start, arg("session"), arg("step"), arg("time"), arg("state"));
   module.def("advance", &advance, arg("session"), arg("until"), arg("rates").noconvert(),
              arg("first_rate"), arg("record_steps").noconvert(), arg("arrays"),
              arg("pause_after_record"), arg("seconds"));

@@ -53,9 +53,8 @@ py::capsule make_handle(bool single, const Make& make) {
 
 py::capsule target_loss(const Array<double>& target, bool single) {
   const auto matrix = to_matrix<double>(target, "target");
-  return make_handle(single, [&](auto scalar) {
-    return std::make_shared<TargetLoss<decltype(scalar)>>(matrix);
-  });
+  return make_handle(
+      single, [&](auto scalar) { return std::make_shared<TargetLoss<decltype(scalar)>>(matrix); });
 }
 
 py::capsule power_loss(const Array<double>& inputs, const Array<double>& outputs, double power,
@@ -98,10 +97,8 @@ py::capsule sensing_loss(const Array<double>& measurements, const Array<double>&
   require(measurements.ndim() == 3 && measurements.shape(0) == values.size(),
           "measurements: expected shape (n, d_N, d_0) with one matrix for each value");
   return make_handle(single, [&](auto scalar) {
-    return std::make_shared<SensingLoss<decltype(scalar)>>(measurements.shape(1),
-                                                           measurements.shape(2),
-                                                           measurements.data(), to_span(values),
-                                                           mean);
+    return std::make_shared<SensingLoss<decltype(scalar)>>(
+        measurements.shape(1), measurements.shape(2), measurements.data(), to_span(values), mean);
   });
 }
 
@@ -118,8 +115,7 @@ void register_losses(py::module_& module) {
   using py::arg;
   module.def("target_loss", &target_loss, arg("target").noconvert(), arg("single"));
   module.def("power_loss", &power_loss, arg("inputs").noconvert(), arg("outputs").noconvert(),
-             arg("power"), arg("mean"), arg("single"), arg("n_samples") = 0,
-             arg("constant") = 0.0);
+             arg("power"), arg("mean"), arg("single"), arg("n_samples") = 0, arg("constant") = 0.0);
   module.def("classification_loss", &classification_loss, arg("inputs").noconvert(),
              arg("labels").noconvert(), arg("n_outputs"), arg("mean"), arg("single"));
   module.def("entries_loss", &entries_loss, arg("n_outputs"), arg("n_inputs"),

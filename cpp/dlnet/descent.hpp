@@ -1,5 +1,5 @@
-// The loop: evaluate, record, decide whether to stop, update. Runs in slices, so that the caller can
-// look around between them; where a slice ends never changes a number.
+// The loop: evaluate, record, decide whether to stop, update. Runs in slices, so that the caller
+// can look around between them; where a slice ends never changes a number.
 #pragma once
 
 #include <chrono>
@@ -33,11 +33,11 @@ struct StopRule {
 // What one slice is to do.
 template <class Scalar>
 struct Plan {
-  std::int64_t until = 0;                       // stop before the update that leaves this step
-  std::span<const double> rates;                // of steps first_rate, first_rate + 1, ...
-  std::int64_t first_rate = 0;                  //
-  std::span<const std::int64_t> record_steps;   // ascending; those behind the current step are past
-  Sink<Scalar> sink;                            // row r is for record_steps[r]
+  std::int64_t until = 0;                      // stop before the update that leaves this step
+  std::span<const double> rates;               // of steps first_rate, first_rate + 1, ...
+  std::int64_t first_rate = 0;                 //
+  std::span<const std::int64_t> record_steps;  // ascending; those behind the current step are past
+  Sink<Scalar> sink;                           // row r is for record_steps[r]
   bool pause_after_record = false;
   double seconds = 0.05;
 };
@@ -79,7 +79,8 @@ class Descent {
                static_cast<double>(widths[0]);
     }
     // Looking at the clock costs about as much as a step of the smallest networks.
-    steps_between_looks_ = std::max<std::int64_t>(1, static_cast<std::int64_t>(2e6 / (flops + 1e3)));
+    steps_between_looks_ =
+        std::max<std::int64_t>(1, static_cast<std::int64_t>(2e6 / (flops + 1e3)));
   }
 
   Network<Scalar>& network() { return network_; }
@@ -95,8 +96,8 @@ class Descent {
   }
 
   Outcome advance(const Plan<Scalar>& plan) {
-    const auto deadline = std::chrono::steady_clock::now() +
-                          std::chrono::duration<double>(plan.seconds);
+    const auto deadline =
+        std::chrono::steady_clock::now() + std::chrono::duration<double>(plan.seconds);
     std::size_t next = 0;
     while (next < plan.record_steps.size() && plan.record_steps[next] < step_) ++next;
     for (std::int64_t n_steps = 1;; ++n_steps) {
@@ -132,7 +133,7 @@ class Descent {
     put(Quantity::loss, loss_value_);
     if (sink.wants(Quantity::gradient_norm)) put(Quantity::gradient_norm, gradient_norm());
     if (sink.wants(Quantity::learning_rate)) put(Quantity::learning_rate, rate_in_force(rate));
-    observer_.record(network_, pass_, gradient_, sink, at);
+    observer_.record(network_, pass_, gradient_, !is_finite(), sink, at);
     recorded_ = true;
   }
 
@@ -151,9 +152,7 @@ class Descent {
     return plan.rates[std::min(at, plan.rates.size() - 1)];
   }
 
-  void enter_step() {
-    forwarded_ = full_ = batched_ = recorded_ = checked_ = false;
-  }
+  void enter_step() { forwarded_ = full_ = batched_ = recorded_ = checked_ = false; }
 
   // The full loss and its gradient in W; in a mini-batch run only where somebody looks at them.
   void evaluate(bool somebody_looks) {
@@ -174,9 +173,11 @@ class Descent {
   // Of the full loss, without weight decay.
   double gradient_norm() {
     pass_.gradients(network_, gradient_, gradients_);
-    double total = 0.0;
-    for (const Matrix<Scalar>& gradient : gradients_) total += sum_of_squares(gradient);
-    return std::sqrt(total);
+    double norm = 0.0;
+    for (const Matrix<Scalar>& gradient : gradients_) {
+      norm = std::hypot(norm, frobenius_norm(gradient));
+    }
+    return norm;
   }
 
   double rate_in_force(double rate) {

@@ -1,5 +1,5 @@
-// A deep linear network: the layers, each also kept transposed, and the prefix products of the chain.
-// Knows nothing of losses or updates.
+// A deep linear network: the layers, each also kept transposed, and the prefix products of the
+// chain. Knows nothing of losses or updates.
 #pragma once
 
 #include <span>

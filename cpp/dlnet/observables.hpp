@@ -145,30 +145,32 @@ class Observer {
         k_(std::min(widths.front(), widths.back())),
         knowledge_(std::move(knowledge)),
         view_(widths) {
-    if (wanted.spectrum) spectrum_.emplace(widths.back(), widths.front(), wanted.vectors);
+    if (wanted.spectrum) spectrum_.emplace(widths.back(), widths.front());
     if (wanted.vectors) {
       gradient_.emplace(widths.back(), widths.front());
       signs_.resize(static_cast<std::size_t>(k_));
     }
     for (std::size_t j = 0; j + 1 < widths.size(); ++j) {
-      if (wanted.layer_spectra) layer_spectra_.emplace_back(widths[j + 1], widths[j], false);
+      if (wanted.layer_spectra) layer_spectra_.emplace_back(widths[j + 1], widths[j]);
       if (wanted.imbalance && j > 0) difference_.emplace_back(widths[j], widths[j]);
     }
     if (wanted.imbalance) packing_.emplace(largest(widths), largest(widths));
   }
 
-  // Everything that follows from the layers and from the gradient of the full loss in W.
+  // Everything that follows from the layers and from the gradient of the full loss in W. Where the
+  // run has diverged nothing is decomposed.
   void record(const Network<Scalar>& network, const Pass<Scalar>& pass,
-              const Matrix<Scalar>& end_to_end_gradient, const Sink<Scalar>& sink, Index at) {
+              const Matrix<Scalar>& end_to_end_gradient, bool diverged, const Sink<Scalar>& sink,
+              Index at) {
     write_matrices(network, pass, sink, at);
     if (!needs_view(sink)) return;
     view_.look_at(network, pass);
     record_errors(sink, at);
-    if (spectrum_) record_spectrum(end_to_end_gradient, sink, at);
+    if (spectrum_) record_spectrum(end_to_end_gradient, diverged, sink, at);
     if (sink.wants(Quantity::imbalance)) record_imbalance(sink[Quantity::imbalance], at);
     if (sink.wants(Quantity::layer_norm)) record_layer_norms(sink[Quantity::layer_norm], at);
     if (sink.wants(Quantity::layer_singular_value)) {
-      record_layer_spectra(sink[Quantity::layer_singular_value], at);
+      record_layer_spectra(sink[Quantity::layer_singular_value], diverged, at);
     }
   }
 
@@ -190,8 +192,7 @@ class Observer {
   void write_matrices(const Network<Scalar>& network, const Pass<Scalar>& pass,
                       const Sink<Scalar>& sink, Index at) const {
     if (sink.end_to_end != nullptr) {
-      write_rows(pass.end_to_end(network),
-                 sink.end_to_end + at * widths_.back() * widths_.front());
+      write_rows(pass.end_to_end(network), sink.end_to_end + at * widths_.back() * widths_.front());
     }
     for (std::size_t j = 0; j < sink.weights.size(); ++j) {
       write_rows(network.weight(j), sink.weights[j] + at * widths_[j + 1] * widths_[j]);
@@ -230,16 +231,17 @@ class Observer {
     return total / static_cast<double>(n);
   }
 
-  void record_spectrum(const Matrix<Scalar>& end_to_end_gradient, const Sink<Scalar>& sink,
-                       Index at) {
+  void record_spectrum(const Matrix<Scalar>& end_to_end_gradient, bool diverged,
+                       const Sink<Scalar>& sink, Index at) {
     const Matrix<double>& w = view_.end_to_end();
-    const bool finite = is_finite(w);
+    const bool finite = !diverged && is_finite(w);
     if (finite) spectrum_->compute(w.data(), w.stride());
     const double* s = finite ? spectrum_->singular_values() : nullptr;
     if (double* out = sink[Quantity::singular_value]) {
       for (Index r = 0; r < k_; ++r) out[at * k_ + r] = finite ? s[r] : nan;
     }
-    if (double* out = sink[Quantity::effective_rank]) out[at] = finite ? effective_rank(s, k_) : nan;
+    if (double* out = sink[Quantity::effective_rank])
+      out[at] = finite ? effective_rank(s, k_) : nan;
     if (double* out = sink[Quantity::stable_rank]) out[at] = finite ? stable_rank(s, k_) : nan;
     if (double* out = sink[Quantity::nuclear_norm]) out[at] = finite ? nuclear_norm(s, k_) : nan;
     if (gradient_) record_vectors(end_to_end_gradient, finite, sink, at);
@@ -274,9 +276,8 @@ class Observer {
     out += at * size * k_;
     for (Index i = 0; i < size; ++i) {
       for (Index r = 0; r < k_; ++r) {
-        *out++ = vectors == nullptr
-                     ? nan
-                     : signs_[static_cast<std::size_t>(r)] * vectors[r * size + i];
+        *out++ =
+            vectors == nullptr ? nan : signs_[static_cast<std::size_t>(r)] * vectors[r * size + i];
       }
     }
   }
@@ -303,7 +304,7 @@ class Observer {
                        Assign<double>{}, *packing_);
       multiply_transposed<double>(network.weight(j), network.weight(j), difference_[j],
                                   Accumulate<double>{-1.0, 1.0}, *packing_);
-      out[at * n_pairs + static_cast<Index>(j)] = std::sqrt(sum_of_squares(difference_[j]));
+      out[at * n_pairs + static_cast<Index>(j)] = frobenius_norm(difference_[j]);
     }
   }
 
@@ -311,11 +312,11 @@ class Observer {
     const Network<double>& network = view_.network();
     const Index depth = static_cast<Index>(network.depth());
     for (std::size_t j = 0; j < network.depth(); ++j) {
-      out[at * depth + static_cast<Index>(j)] = std::sqrt(sum_of_squares(network.weight(j)));
+      out[at * depth + static_cast<Index>(j)] = frobenius_norm(network.weight(j));
     }
   }
 
-  void record_layer_spectra(double* out, Index at) {
+  void record_layer_spectra(double* out, bool diverged, Index at) {
     const Network<double>& network = view_.network();
     Index widest = 0;
     for (std::size_t j = 0; j < network.depth(); ++j) {
@@ -325,7 +326,7 @@ class Observer {
     for (std::size_t j = 0; j < network.depth(); ++j, out += widest) {
       const Matrix<double>& weight = network.weight(j);
       std::fill(out, out + widest, nan);
-      if (!is_finite(weight)) continue;
+      if (diverged || !is_finite(weight)) continue;
       layer_spectra_[j].compute(weight.data(), weight.stride());
       const double* s = layer_spectra_[j].singular_values();
       std::copy(s, s + std::min(weight.rows(), weight.cols()), out);

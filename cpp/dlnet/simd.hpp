@@ -39,8 +39,7 @@ template <class Scalar>
 using Vector = typename Simd<Scalar>::Vector;
 
 template <class Scalar>
-inline constexpr std::ptrdiff_t lanes =
-    static_cast<std::ptrdiff_t>(vector_bytes / sizeof(Scalar));
+inline constexpr std::ptrdiff_t lanes = static_cast<std::ptrdiff_t>(vector_bytes / sizeof(Scalar));
 
 // The pointer must be aligned to vector_bytes, as every column of a padded Matrix is.
 template <class Scalar>

@@ -1,5 +1,5 @@
-// Decompositions: float64 only, by backward-stable methods of Eigen. Declared here, compiled once in
-// spectrum.cpp for the oldest processor supported and linked into every kernel module, so this
+// Decompositions: float64 only, by backward-stable methods of Eigen. Declared here, compiled once
+// in spectrum.cpp for the oldest processor supported and linked into every kernel module, so this
 // header shows nothing of Eigen and spectrum.cpp nothing of the kernels.
 #pragma once
 
@@ -12,12 +12,13 @@ namespace dlnet {
 // Workspace is sized once. All matrices are column-major; a stride is the distance of two columns.
 class Spectrum {
  public:
-  Spectrum(std::ptrdiff_t rows, std::ptrdiff_t cols, bool vectors);
+  Spectrum(std::ptrdiff_t rows, std::ptrdiff_t cols);
   ~Spectrum();
   Spectrum(Spectrum&&) noexcept;
   Spectrum& operator=(Spectrum&&) noexcept;
 
-  // A must be finite. Singular values in descending order.
+  // A must be finite. Singular values in descending order, right to a few units in the last place
+  // of the largest one.
   void compute(const double* a, std::ptrdiff_t stride);
   const double* singular_values() const;  // (k,)
   const double* left() const;             // (rows, k), stride rows

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -54,8 +55,8 @@ class Buffer {
   Index size_ = 0;
 };
 
-// Rows in memory for a column of `rows` entries: whole vectors, and from eight cache lines on an odd
-// number of lines, so that the columns of a matrix do not fall into the same few cache sets.
+// Rows in memory for a column of `rows` entries: whole vectors, and from eight cache lines on an
+// odd number of lines, so that the columns of a matrix do not fall into the same few cache sets.
 template <class Scalar>
 Index padded_rows(Index rows) {
   const Index line = static_cast<Index>(cache_line / sizeof(Scalar));
@@ -166,6 +167,33 @@ double sum_of_squares(const Matrix<Scalar>& matrix) {
   double total = 0.0;
   for (double p : partial) total += p;
   return total;
+}
+
+// The Frobenius norm, also where the squares leave the range of a double.
+template <class Scalar>
+double frobenius_norm(const Matrix<Scalar>& matrix) {
+  const double squares = sum_of_squares(matrix);
+  // Well inside the normal range: no square that counts was lost.
+  if (squares > 1e-270 && squares < std::numeric_limits<double>::infinity()) {
+    return std::sqrt(squares);
+  }
+  double largest = 0.0;
+  for (Index j = 0; j < matrix.cols(); ++j) {
+    for (Index i = 0; i < matrix.rows(); ++i) {
+      const double size = std::abs(static_cast<double>(matrix(i, j)));
+      if (!(size <= std::numeric_limits<double>::max())) return size;  // infinite or NaN
+      largest = std::max(largest, size);
+    }
+  }
+  if (largest == 0.0) return 0.0;
+  double total = 0.0;
+  for (Index j = 0; j < matrix.cols(); ++j) {
+    for (Index i = 0; i < matrix.rows(); ++i) {
+      const double ratio = static_cast<double>(matrix(i, j)) / largest;
+      total += ratio * ratio;
+    }
+  }
+  return largest * std::sqrt(total);
 }
 
 }  // namespace dlnet
