@@ -1,8 +1,8 @@
 """Trajectories of gradient descent over deep linear networks W = W_N ... W_1.
 
-Layer j is ``weights[j - 1]``, of shape (d_j, d_{j-1}); layer 1 acts first. ``widths`` are (d_0, ...,
-d_N) and ``depth`` is N. The end-to-end matrix W has shape (d_N, d_0). A step is one update of all
-layers; step 0 is the start.
+Layer j is ``weights[j - 1]``, of shape (d_j, d_{j-1}); layer 1 acts first. ``widths`` are
+(d_0, ..., d_N) and ``depth`` is N. The end-to-end matrix W has shape (d_N, d_0). A step is one
+update of all layers; step 0 is the start.
 """
 
 from importlib.metadata import version as _version

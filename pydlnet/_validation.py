@@ -197,10 +197,12 @@ def as_rng(rng: Any) -> np.random.Generator:
 
 
 def seed_from(rng: Any) -> int:
-    """Return a 63-bit seed: an int itself, otherwise drawn from the Generator or from entropy."""
-    if rng is None or isinstance(rng, np.random.Generator):
-        return int(as_rng(rng).integers(2**63, dtype=np.uint64))
-    return _as_seed(rng)
+    """Return a 63-bit seed: an int itself if it fits, otherwise one drawn from the generator."""
+    if rng is not None and not isinstance(rng, np.random.Generator):
+        seed = _as_seed(rng)
+        if seed < 2**63:
+            return seed
+    return int(as_rng(rng).integers(2**63, dtype=np.uint64))
 
 
 def _as_seed(rng: Any) -> int:
@@ -292,7 +294,7 @@ def _brief(value: Any, array: NDArray[Any] | None = None) -> str:
     """Describe a value of the wrong type, and the array it becomes, in a few words."""
     kind = type(value).__name__
     shaped = array if array is not None and array.ndim else value
-    if hasattr(shaped, "dtype") and hasattr(shaped, "shape"):
+    if not isinstance(value, type) and hasattr(shaped, "dtype") and hasattr(shaped, "shape"):
         return f"{kind} of shape {tuple(shaped.shape)} and dtype {shaped.dtype}"
     text = repr(value)
     return f"{kind} {text}" if len(text) <= 60 and "\n" not in text else kind

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
-from ._validation import as_array, as_real, as_weights
+from ._validation import as_matrix, as_real, as_weights
 from .problems import Problem
 
 __all__ = ["gradients", "product", "step", "value_and_gradients"]
@@ -42,9 +42,7 @@ def product(weights: Sequence[ArrayLike]) -> NDArray[Any]:
     return matrix
 
 
-def gradients(
-    weights: Sequence[ArrayLike], end_to_end_gradient: ArrayLike
-) -> list[NDArray[Any]]:
+def gradients(weights: Sequence[ArrayLike], end_to_end_gradient: ArrayLike) -> list[NDArray[Any]]:
     """Pull a gradient in the end-to-end matrix back to every layer.
 
     Parameters
@@ -66,7 +64,7 @@ def gradients(
     """
     layers = as_weights(weights)
     shape = (layers[-1].shape[0], layers[0].shape[1])
-    gradient = as_array(end_to_end_gradient, "end_to_end_gradient", 2, shape)
+    gradient = as_matrix(end_to_end_gradient, "end_to_end_gradient", shape=shape)
     result: list[NDArray[Any]] = _core.chain_gradients(
         layers, np.ascontiguousarray(gradient, dtype=layers[0].dtype)
     )
@@ -133,9 +131,7 @@ def step(
     return result
 
 
-def _prepare(
-    weights: Sequence[ArrayLike], problem: Problem
-) -> tuple[list[NDArray[Any]], object]:
+def _prepare(weights: Sequence[ArrayLike], problem: Problem) -> tuple[list[NDArray[Any]], object]:
     if not isinstance(problem, Problem):
         raise TypeError(f"problem: expected a pydlnet problem, got {type(problem).__name__}")
     layers = as_weights(weights)

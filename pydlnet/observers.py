@@ -79,9 +79,7 @@ class Observers:
             for name, value in self._first.items()
         }
 
-    def fill(
-        self, arrays: dict[str, NDArray[Any]], row: int, step: int, weights: Layers
-    ) -> None:
+    def fill(self, arrays: dict[str, NDArray[Any]], row: int, step: int, weights: Layers) -> None:
         """Write the values at this step."""
         for name, function in self._functions.items():
             first = self._first[name]
@@ -113,7 +111,8 @@ def _call(
         error.add_note(f"raised by the quantity {name!r} at step {step}")
         raise
     # Python's own numbers become float64, so that an int at one step may be a float at the next.
-    value = np.array(float(result)) if type(result) in (int, float) else np.array(result)
+    dtype = np.float64 if type(result) in (int, float) else None
+    value = np.array(result, dtype=dtype)
     if value.dtype.kind not in "biuf" or value.dtype.itemsize > 8:
         raise TypeError(
             f"quantity {name!r} at step {step}: expected real numbers, got "

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -26,10 +26,10 @@ from .trajectory import State, Trajectory, append, describe_run, to_dataset
 
 __all__ = ["run"]
 
-T = TypeVar("T")
-
 # How long the core runs before Python looks around: Ctrl-C, time limit, progress.
 SECONDS_A_SLICE = 0.05
+
+VERSION = importlib.metadata.version("pydlnet")
 
 # Steps are counted in 64 bits.
 LARGEST_STEP = 2**62
@@ -65,7 +65,7 @@ def run(
     stop : Stop, optional
         When to end before that.
     rng : int, numpy.random.Generator or None
-        Seed of the mini-batches. A trajectory brings its own.
+        Seed of the mini-batches, if there are any. A trajectory brings its own.
     progress : bool, optional
         Whether to show a progress bar; by default in terminals and notebooks only.
 
@@ -132,16 +132,23 @@ def _check(
     if earlier is not None:
         method = earlier.method if method is None else method
         record = _record_of(earlier) if record is None else record
-    problem = _instance(problem, Problem, "problem")
-    method = _instance(method, Method, "method")
-    record = _instance(Record() if record is None else record, Record, "record")
-    stop = _instance(Stop() if stop is None else stop, Stop, "stop")
+    record = Record() if record is None else record
+    stop = Stop() if stop is None else stop
+    if not isinstance(problem, Problem):
+        raise _wrong_type(problem, Problem, "problem")
+    if not isinstance(method, Method):
+        raise _wrong_type(method, Method, "method")
+    if not isinstance(record, Record):
+        raise _wrong_type(record, Record, "record")
+    if not isinstance(stop, Stop):
+        raise _wrong_type(stop, Stop, "stop")
     layers = as_weights(weights) if earlier is None else earlier.weights
     widths = (layers[0].shape[1], *(layer.shape[0] for layer in layers))
     problem.check_shape(widths)
     _check_knowledge(problem, record)
-    state = State(0, (0.0, 0.0), seed_from(rng), {}) if earlier is None else earlier.state
-    if earlier is not None and rng is not None:
+    state = State(0, (0.0, 0.0), None, {}) if earlier is None else earlier.state
+    draws = method.batch_size is not None and state.seed is None
+    if rng is not None or draws:
         state = replace(state, seed=seed_from(rng))
     return _Setup(
         problem,
@@ -156,10 +163,8 @@ def _check(
     )
 
 
-def _instance(value: Any, expected: type[T], name: str) -> T:
-    if not isinstance(value, expected):
-        raise TypeError(f"{name}: expected a {expected.__name__}, got {type(value).__name__}")
-    return value
+def _wrong_type(value: object, expected: type, name: str) -> TypeError:
+    return TypeError(f"{name}: expected a {expected.__name__}, got {type(value).__name__}")
 
 
 def _record_of(earlier: Trajectory) -> Record:
@@ -209,7 +214,7 @@ class _Run:
             loss=problem.core_loss(dtype, n_outputs),
             batch_loss=problem.core_batch_loss(dtype, n_outputs) if batches else None,
             batch_size=min(method.batch_size or 0, problem.n_samples or 0),
-            seed=setup.state.seed,
+            seed=setup.state.seed or 0,
             method=kind,
             settings=numbers,
             stop_loss=-np.inf if stop.loss is None else stop.loss,
@@ -353,9 +358,9 @@ class _Run:
             setup.problem.describe(),
             setup.method,
             setup.widths,
-            seed=str(state.seed),
+            seed="none" if state.seed is None else state.seed,
             dtype=str(setup.weights[0].dtype),
-            version=importlib.metadata.version("pydlnet"),
+            version=VERSION,
             instruction_set=_core.ISA,
             exact_algebra=setup.problem.exact_algebra,
             status=status,

@@ -1,4 +1,4 @@
-"""Finished trajectories on disk: NetCDF or Zarr through xarray, the state in a group beside the data.
+"""Finished trajectories on disk: NetCDF or Zarr through xarray, state in a group beside the data.
 
 Nothing is ever unpickled: numbers are arrays, everything else is JSON.
 """
@@ -7,7 +7,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+import warnings
+from collections.abc import Hashable, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -90,19 +91,26 @@ def _is_zarr(path: Path) -> bool:
 def _write(data: xr.Dataset, state: xr.Dataset, path: Path, is_zarr: bool) -> None:
     if is_zarr:
         _require_zarr()
-        data.to_zarr(path, mode="w", consolidated=False)
-        state.to_zarr(path, mode="a", group="state", consolidated=False)
+        # Consolidated, so that xarray opens it without a word; Zarr warns that this is young.
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Consolidated metadata")
+            data.to_zarr(path, mode="w", consolidated=True)
+            state.to_zarr(path, mode="a", group="state", consolidated=True)
         return
-    # Without a fill value every bit of a float is kept and integers stay integers.
-    for dataset, group, mode in ((data, None, "w"), (state, "state", "a")):
-        encoding = {name: {"_FillValue": None} for name in dataset.variables}
-        dataset.to_netcdf(path, mode=mode, group=group, engine="h5netcdf", encoding=encoding)
+    data.to_netcdf(path, "w", engine="h5netcdf", encoding=_bit_for_bit(data))
+    state.to_netcdf(path, "a", group="state", engine="h5netcdf", encoding=_bit_for_bit(state))
+
+
+def _bit_for_bit(dataset: xr.Dataset) -> dict[Hashable, dict[str, None]]:
+    """Ask for no fill value: every bit of a float is kept and integers stay integers."""
+    return {name: {"_FillValue": None} for name in dataset.variables}
 
 
 def _open_group(path: Path, group: str | None, is_zarr: bool) -> xr.Dataset:
     if is_zarr:
         _require_zarr()
-        return xr.open_zarr(path, group=group, consolidated=False, chunks=None)
+        dataset: xr.Dataset = xr.open_zarr(path, group=group, chunks=None)
+        return dataset
     return xr.open_dataset(path, group=group, engine="h5netcdf", decode_times=False)
 
 
@@ -117,7 +125,7 @@ def _require_zarr() -> None:
 
 def _state_dataset(trajectory: Trajectory) -> xr.Dataset:
     state = trajectory.state
-    arrays = _numbered("weights", trajectory.weights)
+    arrays: dict[str, Any] = _numbered("weights", trajectory.weights)
     for b, layers in enumerate(state.method["buffers"]):
         arrays.update(_numbered(f"buffer_{b}", layers))
     arrays["numbers"] = (
@@ -129,24 +137,22 @@ def _state_dataset(trajectory: Trajectory) -> xr.Dataset:
         "n_buffers": len(state.method["buffers"]),
         # As text: a seed takes all 64 bits, which not every format's attributes hold.
         "step": str(state.step),
-        "seed": str(state.seed),
+        "seed": "none" if state.seed is None else str(state.seed),
         "n_updates": str(state.method["n_updates"]),
     }
     return xr.Dataset(arrays, attrs={**counts, "status": trajectory.status})
 
 
-def _numbered(
-    prefix: str, layers: list[NDArray[Any]]
-) -> dict[str, tuple[tuple[str, str], NDArray[Any]]]:
+def _numbered(prefix: str, layers: list[NDArray[Any]]) -> dict[str, Any]:
     return {
-        f"{prefix}_{j}": ((f"width_{j + 1}", f"width_{j}"), layer)
-        for j, layer in enumerate(layers)
+        f"{prefix}_{j}": ((f"width_{j + 1}", f"width_{j}"), layer) for j, layer in enumerate(layers)
     }
 
 
 def _layers(state: xr.Dataset, prefix: str) -> list[NDArray[Any]]:
     return [
-        np.ascontiguousarray(state[f"{prefix}_{j}"].values) for j in range(int(state.attrs["depth"]))
+        np.ascontiguousarray(state[f"{prefix}_{j}"].values)
+        for j in range(int(state.attrs["depth"]))
     ]
 
 
@@ -160,11 +166,12 @@ def _assemble(data: xr.Dataset, state: xr.Dataset) -> Trajectory:
         "mean_square": mean_square,
         "n_updates": int(attributes["n_updates"]),
     }
+    seed = None if attributes["seed"] == "none" else int(attributes["seed"])
     return Trajectory(
         data,
         _layers(state, "weights"),
         str(attributes["status"]),
         method_from_dict(json.loads(data.attrs["method"])),
         record,
-        State(int(attributes["step"]), (total, lost), int(attributes["seed"]), method_state),
+        State(int(attributes["step"]), (total, lost), seed, method_state),
     )

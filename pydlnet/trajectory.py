@@ -27,8 +27,8 @@ class State:
         Absolute step.
     time : tuple of float
         Sum of the rates, and what rounding has taken from it.
-    seed : int
-        Of the mini-batches.
+    seed : int or None
+        Of the mini-batches; None as long as nothing was drawn.
     method : dict
         What the method remembers: `buffers` (lists of layer-shaped arrays), `mean_square`,
         `n_updates`.
@@ -36,7 +36,7 @@ class State:
 
     step: int
     time: tuple[float, float]
-    seed: int
+    seed: int | None
     method: dict[str, Any]
 
 

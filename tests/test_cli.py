@@ -163,6 +163,10 @@ def test_a_diverged_run_is_saved_and_has_an_exit_code(call, write):
     assert code == 1
     assert "diverged after" in out
     assert dln.open("try.nc").status == "diverged"
+    code, out, _ = call("show", "try.nc")
+    assert code == 0
+    assert out.startswith("status   diverged")
+    assert out.split()[-1] in ("inf", "nan")
 
 
 def test_mini_batches_from_the_run_section(call, write):
@@ -410,6 +414,15 @@ def test_objects_are_never_unpickled(fails, tmp_path):
         ("learning_rate = 0.1", 'learning_rate = "fast"', "method.learning_rate: expected"),
         ("learning_rate = 0.1", "learning_rate = -1", "method.learning_rate: "),
         ("n_steps = 1000", "n_steps = -1", "run.n_steps: expected an integer >= 0, got -1"),
+        ("n_steps = 1000", f"n_steps = {10**30}", "run.n_steps: expected an integer <= 10000000"),
+        ("learning_rate = 0.1", "learning_rate = [0.1]", "learning_rate: expected at least 1000 e"),
+        ("learning_rate = 0.1", "learning_rate = 0.1\nbatch_size = 2", "batch_size: expected None"),
+        ('"singular_values"', '"held_out_error"', "held_out"),
+        (
+            "[run]",
+            "[output]\npicture = 'x.jpg'\n[run]",
+            "expected a name ending in .png, .pdf, .svg",
+        ),
         ("n_steps = 1000", "n_steps = 10.5", "run.n_steps: expected an integer, got 10.5"),
         ("loss = 1e-6", "loss = nan", "stop.loss: expected a finite number, got nan"),
         ("[[1.0, 0.0], [0.0, 0.5]]", "[[1.0], [0.0, 0.5]]", "problem.target: expected"),
@@ -554,6 +567,12 @@ def test_demo(call, tmp_path):
     assert errors[0] > 10 * errors[1] > 1000 * errors[2]
     assert "Each further layer makes the error over all entries smaller" in out
     assert (tmp_path / "new" / "demo" / "demo.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_demo_into_a_file(call, tmp_path):
+    (tmp_path / "taken").write_text("")
+    code, _, err = call("demo", "--output", "taken")
+    assert (code, err) == (2, "error: output: expected a folder, but 'taken' is a file\n")
 
 
 # --- the gas sensor example

@@ -45,7 +45,7 @@ def test_theorem_3_alignment_is_the_recorded_velocity():
     """Finite differences of the recorded values against the recorded alignment."""
     start = dln.init.balanced((5, 4, 4, 4), 0.5, 3)
     problem = dln.TargetMatrix(np.random.default_rng(4).standard_normal((4, 5)))
-    rate = 1e-4
+    rate = 1e-5
     data = dln.run(
         problem,
         start,
@@ -56,8 +56,8 @@ def test_theorem_3_alignment_is_the_recorded_velocity():
     values, alignment = data["singular_value"].values, data["alignment"].values
     velocity = -3 * values ** (2 - 2 / 3) * alignment
     differences = (values[2:] - values[:-2]) / (2 * rate)
-    # Second order in time, first order in the drift of the balance.
-    np.testing.assert_allclose(differences, velocity[1:-1], atol=2e-3)
+    # First order in the rate, with velocities up to 17 and accelerations of some hundred.
+    np.testing.assert_allclose(differences, velocity[1:-1], atol=3e-3)
 
 
 @given(widths(min_depth=3, max_depth=4, max_width=4), seeds)

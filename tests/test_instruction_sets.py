@@ -12,8 +12,8 @@ import pydlnet as dln
 TESTS = Path(__file__).parent
 AVAILABLE = dln._core.available()
 
-# The modules that reach every kernel, without the slow imports.
-KERNEL_TESTS = ["test_chain.py", "test_problems.py", "test_spectrum.py", "test_recording.py"]
+# The modules that reach every kernel.
+KERNEL_TESTS = [f"test_{m}.py" for m in ("chain", "problems", "spectrum", "recording", "methods")]
 
 
 def test_the_choice_is_one_of_the_available():

@@ -258,12 +258,62 @@ def test_every_sample_comes_once_an_epoch():
     assert len({str(epoch) for epoch in epochs}) > 1
 
 
+def test_orders_are_equally_likely():
+    """A shuffle that draws from the wrong range favours some of the six orders of three samples."""
+    n_epochs = 3000
+    layers = (
+        dln.run(
+            dln.Regression(np.eye(3), np.ones((3, 1))),
+            [np.zeros((1, 3))],
+            dln.GradientDescent(1e-3, batch_size=1),
+            n_steps=3 * n_epochs,
+            record=dln.Record("weights", every=1),
+            rng=7,
+        )
+        .data["W1"]
+        .values[:, 0]
+    )
+    orders = np.abs(np.diff(layers, axis=0)).argmax(axis=1).reshape(n_epochs, 3)
+    _, counts = np.unique(orders, axis=0, return_counts=True)
+    assert len(counts) == 6
+    # The standard deviation of a count is (3000 * 5/36)^(1/2) = 20.
+    assert np.abs(counts - n_epochs / 6).max() < 5 * 20.4
+
+
 def test_a_batch_gives_the_mean_over_its_own_samples():
     """Also the short one: its samples count as much each as they are fewer."""
     layers, batches = batches_of(2)
     for before, after, batch in zip(layers, layers[1:], batches, strict=False):
         for i in batch:
             assert after[i] - before[i] == pytest.approx(0.1 / len(batch) * (1 - before[i]))
+
+
+@pytest.mark.parametrize("kind", ["regression", "classification"])
+def test_large_batches_take_the_mean_over_their_samples(kind):
+    """Batches of 300 of 700 samples: more than the core takes at a time."""
+    rng = np.random.default_rng(8)
+    inputs, outputs = rng.standard_normal((700, 3)), rng.standard_normal((700, 2))
+    labels = rng.integers(2, size=700)
+    problem, loss = {
+        "regression": (
+            dln.Regression(inputs, outputs),
+            lambda w, i: reference.regression_loss(w, inputs[i], outputs[i]),
+        ),
+        "classification": (
+            dln.Classification(inputs, labels),
+            lambda w, i: reference.classification_loss(w, inputs[i], labels[i]),
+        ),
+    }[kind]
+    method = dln.GradientDescent(1e-9, batch_size=300)
+    start = [rng.standard_normal((2, 3))]
+    record = dln.Record("weights", every=1)
+    layers = dln.run(problem, start, method, n_steps=3, record=record, rng=1).data["W1"].values
+    moves = (layers[:-1] - layers[1:]) / 1e-9
+    # The start hardly moves, so the batch gradients add up to the gradient of everything.
+    sizes = np.array([300, 300, 100])[:, None, None]
+    whole = loss(start[0], np.arange(700))[1]
+    np.testing.assert_allclose((moves * sizes).sum(axis=0) / 700, whole, atol=1e-5)
+    assert np.abs(moves[0] - moves[1]).max() > 1e-3
 
 
 def test_batches_are_a_function_of_the_seed():
@@ -318,7 +368,7 @@ def test_an_epoch_of_tiny_steps_is_a_full_step(kind, dtype):
     """With a rate small enough for the order not to matter, batch gradients add up to the whole."""
     problem = problem_case(kind, (3, 4), reduction="sum").problem
     weights = network(WIDTHS, dtype=dtype)
-    rate = 1e-6 if dtype == np.float64 else 1e-4
+    rate = 1e-6 if dtype == np.float64 else 2e-5
     n_batches = -(-problem.n_samples // 4)
     epoch = dln.run(
         problem, weights, dln.GradientDescent(rate, batch_size=4), n_steps=n_batches, rng=2
@@ -329,18 +379,22 @@ def test_an_epoch_of_tiny_steps_is_a_full_step(kind, dtype):
         assert np.abs(a - b).max() <= 0.02 * moved
 
 
-def test_recorded_loss_uses_the_full_data():
+@pytest.mark.parametrize("method", [dln.GradientDescent, dln.Adam])
+def test_recorded_quantities_use_the_full_data_and_no_decay(method):
     case = problem_case("regression-2", (3, 4))
     trajectory = dln.run(
         case.problem,
         network(WIDTHS),
-        dln.Adam(0.01, batch_size=4),
+        method(0.01, batch_size=4, weight_decay=0.3),
         n_steps=10,
-        record=dln.Record(["loss", "weights", "gradient_norm"], every=1),
+        record=dln.Record(["loss", "weights", "gradient_norm", "alignment"], every=1),
         rng=1,
     )
-    for layers, loss in zip(path(trajectory), trajectory.data["loss"].values, strict=True):
-        assert loss == pytest.approx(case.loss(reference.product(layers))[0], rel=1e-12)
+    for t, layers in enumerate(path(trajectory)):
+        expected = reference.quantities(layers, case.loss)
+        for name in ("loss", "gradient_norm", "alignment"):
+            actual = trajectory.data[name].values[t]
+            np.testing.assert_allclose(actual, expected[name], rtol=1e-11, atol=1e-13)
 
 
 @pytest.mark.parametrize("kind", ["target", "user"])

@@ -113,10 +113,10 @@ import sys
 import matplotlib as mpl
 import xarray as xr
 import pydlnet as dln
-before = dict(mpl.rcParams)
+before = mpl.rcParams.copy()
 dln.plot.loss(xr.Dataset({"loss": ("step", [1.0, 0.5])}, coords={"step": [0, 1]}))
-assert "matplotlib.pyplot" not in sys.modules
-assert dict(mpl.rcParams) == before
+assert "matplotlib.pyplot" not in sys.modules, "pyplot is imported"
+assert mpl.rcParams.copy() == before
 """
     result = isolated(code)
     assert result.returncode == 0, result.stderr

@@ -8,11 +8,35 @@ processor runs is taken, or the one that the environment variable ``PYDLNET_ISA`
 from __future__ import annotations
 
 import importlib
+import importlib.machinery
 import importlib.util
 import os
+import sys
+from pathlib import Path
 from types import ModuleType
 
-from . import _cpu
+
+def _find_compiled() -> None:
+    """Let a source folder that hides the installed package use the modules that were built."""
+    name = "_cpu" + importlib.machinery.EXTENSION_SUFFIXES[0]
+    __path__.extend(
+        folder
+        for folder in (str(Path(entry, "pydlnet", "_core")) for entry in sys.path)
+        if Path(folder, name).exists()
+    )
+
+
+try:
+    from . import _cpu
+except ImportError:
+    _find_compiled()
+    try:
+        from . import _cpu
+    except ImportError:
+        raise ImportError(
+            f"pydlnet is not compiled in {Path(__file__).parents[1]}, which looks like its source "
+            "folder: install it with `pip install .` or `pip install --editable .`"
+        ) from None
 
 LEVELS = ("generic", "v1", "v2", "v3", "v4")
 

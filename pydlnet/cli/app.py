@@ -100,7 +100,7 @@ def run(
 def show(
     path: Annotated[Path, typer.Argument(help="What a run saved: a .nc file or a .zarr folder.")],
 ) -> None:
-    """Print status, problem, method and a few records of a saved trajectory."""
+    """Print what a saved trajectory holds."""
     from .show import show_path
 
     raise typer.Exit(show_path(path))
@@ -108,7 +108,7 @@ def show(
 
 @app.command()
 def info() -> None:
-    """Print versions, instruction sets and processor, for reports of problems."""
+    """Print versions, instruction sets and processor."""
     from .info import print_info
 
     raise typer.Exit(print_info())

@@ -28,6 +28,8 @@ _ARRAYS = frozenset(
     | {"matrix", "mask", "ground_truth", "held_out"}
 )
 
+_MOST_STEPS = 10**18  # more than anybody can take, and what 64-bit integers hold
+
 
 @dataclass(frozen=True)
 class Experiment:
@@ -63,6 +65,17 @@ class Experiment:
     def widths(self) -> list[int]:
         """Widths of the network, input first."""
         return [self.weights[0].shape[1], *(layer.shape[0] for layer in self.weights)]
+
+    def execute(self, **keywords: Any) -> dln.Trajectory:
+        """Run, with keywords of `pydlnet.run` in place of those in the file."""
+        return dln.run(
+            self.problem,
+            self.weights,
+            self.method,
+            record=self.record,
+            stop=self.stop,
+            **{**self.run, **keywords},
+        )
 
 
 def build(config: Config) -> Experiment:
@@ -214,7 +227,7 @@ def _run_keywords(section: Section) -> dict[str, Any]:
     check_keys(section, known, where="[run]")
     if "n_steps" not in section:
         raise ValueError("[run]: n_steps is missing")
-    as_count("run.n_steps", section["n_steps"], least=0)
+    as_count("run.n_steps", section["n_steps"], least=0, most=_MOST_STEPS)
     return dict(section)
 
 

@@ -1,6 +1,7 @@
 """``pydlnet demo``: depth as an implicit bias towards low rank, in under a minute.
 
-The settings are those of the released code of Arora, Cohen, Hu & Luo 2019, arXiv:1905.13655.
+The settings are those of the released code of Arora, Cohen, Hu & Luo 2019, arXiv:1905.13655, but
+for the learning rate, which is twice as large: that halves the number of steps and little else.
 """
 
 from collections.abc import Mapping
@@ -19,11 +20,11 @@ __all__ = ["run_demo"]
 
 _SIZE, _RANK, _N_OBSERVED = 100, 5, 2000
 _DEPTHS = (1, 2, 3)
-_METHOD = dln.GroupRMSprop(learning_rate=1e-3, epsilon=1e-4)
+_METHOD = dln.GroupRMSprop(learning_rate=2e-3, epsilon=1e-4)
 _START_SCALE = 1e-3
 _LOSS = 5e-7  # half the mean square error of 1e-6 at which the paper's runs stop
 _QUANTITIES = ("loss", "reconstruction_error", "singular_values", "effective_rank")
-_EVERY = 200
+_EVERY = 100
 _MAX_STEPS = 200_000
 _COLUMNS = (
     "depth",
@@ -50,7 +51,14 @@ def run_demo(folder: Path, seed: int) -> int:
     -------
     int
         Exit code: 0, or 130 if interrupted.
+
+    Raises
+    ------
+    ValueError
+        If `folder` is a file.
     """
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"output: expected a folder, but {str(folder)!r} is a file")
     folder.mkdir(parents=True, exist_ok=True)
     problem = dln.MatrixCompletion.synthetic((_SIZE, _SIZE), _RANK, _N_OBSERVED, seed)
     print(
@@ -58,7 +66,7 @@ def run_demo(folder: Path, seed: int) -> int:
         f"{_SIZE**2:,} entries\nwith W = W_N ... W_1, gradient descent from a start near zero, "
         "and nothing that asks for low rank.\n"
     )
-    print(_line(*_COLUMNS))
+    print(_line(*_COLUMNS), flush=True)
     truth = np.asarray(problem.ground_truth)
     trajectories: dict[int, dln.Trajectory] = {}
     for depth in _DEPTHS:

@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 
 import pydlnet as dln
 
-__all__ = ["draw_depths", "draw_run"]
+__all__ = ["PICTURE_ENDINGS", "draw_depths", "draw_run"]
+
+PICTURE_ENDINGS = (".png", ".pdf", ".svg")
 
 
 def draw_run(trajectory: dln.Trajectory, path: Path) -> None:
@@ -49,14 +51,16 @@ def draw_depths(
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10.0, 7.0), layout="constrained")
-    axes = figure.subplots(2, 2).ravel()
+    axes = figure.subplots(2, 2, sharex=True).ravel()
     for depth, trajectory in trajectories.items():
         dln.plot.loss(trajectory, axes[0], label=f"depth {depth}")
     axes[0].legend()
     axes[0].set_ylabel("loss on the observed entries")
     for panel, (depth, trajectory) in zip(axes[1:], trajectories.items(), strict=True):
         dln.plot.singular_values(trajectory, panel, modes=10, truth=truth)
-        panel.set_title(f"depth {depth}")
+        panel.set_title(f"depth {depth} (dashed: the matrix to recover)")
         panel.set_ylabel("ten largest singular values of W")
         panel.set_ylim(0.0, 1.1 * float(dln.metrics.singular_values(truth)[0]))
+    for panel in axes:
+        panel.tick_params(labelbottom=True)
     figure.savefig(path, dpi=120)

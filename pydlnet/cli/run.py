@@ -1,16 +1,16 @@
 """``pydlnet run``: run an experiment file, or say what it would do."""
 
-import math
 import reprlib
+from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import pydlnet as dln
-from pydlnet import quantities
 
 from .build import Experiment, build
 from .config import Config, check_keys, load
-from .picture import draw_run
+from .picture import PICTURE_ENDINGS, draw_run
 from .text import describe, size
 
 __all__ = ["run_file"]
@@ -42,22 +42,17 @@ def run_file(path: Path, settings: list[str], *, dry_run: bool, overwrite: bool)
     config = load(path, settings)
     output, picture = _outputs(config)
     experiment = build(config)
-    experiment.problem.check_shape(experiment.widths)
     if picture and "loss" not in experiment.record.names:
         raise ValueError('output.picture: needs "loss" in record.quantities')
-    print(_summary(config, experiment, output))
+    experiment.method.check_steps(experiment.run["n_steps"])
+    # The record of step 0 shows whether everything fits together, and how large a record is.
+    start = experiment.execute(n_steps=0, progress=False)
+    print(_summary(config, experiment, output, start.data.nbytes), flush=True)
     if dry_run:
         return 0
     for file in (output, picture):
         _prepare(file, overwrite)
-    trajectory = dln.run(
-        experiment.problem,
-        experiment.weights,
-        experiment.method,
-        record=experiment.record,
-        stop=experiment.stop,
-        **experiment.run,
-    )
+    trajectory = experiment.execute()
     trajectory.save(output)
     print(f"\n{_outcome(trajectory)}\nsaved {output} (see it with: pydlnet show {output})")
     if picture:
@@ -75,7 +70,15 @@ def _outputs(config: Config) -> tuple[Path, Path | None]:
     output = Path(section.get("path", f"{config.name}.nc"))
     if output.suffix not in _ENDINGS:
         raise ValueError(f"output.path: expected a name ending in .nc or .zarr, got '{output}'")
-    return output, Path(section["picture"]) if "picture" in section else None
+    if output.suffix == ".zarr" and find_spec("zarr") is None:
+        raise ValueError("output.path: .zarr needs Zarr: pip install 'pydlnet[store]', or use .nc")
+    if "picture" not in section:
+        return output, None
+    picture = Path(section["picture"])
+    if picture.suffix.lower() not in PICTURE_ENDINGS:
+        known = ", ".join(PICTURE_ENDINGS)
+        raise ValueError(f"output.picture: expected a name ending in {known}, got '{picture}'")
+    return output, picture
 
 
 def _prepare(file: Path | None, overwrite: bool) -> None:
@@ -84,10 +87,14 @@ def _prepare(file: Path | None, overwrite: bool) -> None:
         return
     if file.exists() and not overwrite:
         raise ValueError(f"output: {str(file)!r} exists; replace it with --overwrite")
-    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=file.parent).close()
+    except OSError as error:
+        raise ValueError(f"output: cannot write {str(file)!r}: {error.strerror}") from None
 
 
-def _summary(config: Config, experiment: Experiment, output: Path) -> str:
+def _summary(config: Config, experiment: Experiment, output: Path, record_size: int) -> str:
     rows = [("problem", repr(experiment.problem))]
     rows += [("", note) for note in experiment.notes]
     parameters = sum(layer.size for layer in experiment.weights)
@@ -98,7 +105,7 @@ def _summary(config: Config, experiment: Experiment, output: Path) -> str:
         ("method", " ".join(repr(experiment.method).split())),
         ("steps", _steps(experiment)),
         ("record", _records(experiment)),
-        ("output", f"{output}, {_size(experiment)}"),
+        ("output", f"{output}, {_size(experiment, record_size)}"),
     ]
     return describe(rows)
 
@@ -135,17 +142,10 @@ def _records(experiment: Experiment) -> str:
     return f"{', '.join(experiment.record.names)}; {count:,} records {bound}"
 
 
-def _size(experiment: Experiment) -> str:
-    sizes = quantities.dim_sizes(experiment.widths)
-    variables = quantities.variables(experiment.record.names, experiment.widths)
-    entries = sum(
-        math.prod(sizes[dim] for dim in variable.dims if dim != "step")
-        for variable in variables.values()
-    )
-    per_record = 8 * (entries + 1 + experiment.method.has_time)  # step and time are coordinates
+def _size(experiment: Experiment, record_size: int) -> str:
     final = sum(layer.nbytes for layer in experiment.weights)
     return (
-        f"about {size(_count(experiment) * per_record)} of records ({size(per_record)} each) "
+        f"about {size(_count(experiment) * record_size)} of records ({size(record_size)} each) "
         f"and {size(final)} of final layers"
     )
 

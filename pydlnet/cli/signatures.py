@@ -60,10 +60,12 @@ def as_flag(name: str, key: str, value: Any) -> bool:
     return value
 
 
-def as_count(name: str, value: Any, least: int = 1) -> int:
-    """Return an integer >= least."""
+def as_count(name: str, value: Any, least: int = 1, most: int | None = None) -> int:
+    """Return an integer between the bounds."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name}: expected an integer, got {value!r}")
     if value < least:
         raise ValueError(f"{name}: expected an integer >= {least}, got {value}")
+    if most is not None and value > most:
+        raise ValueError(f"{name}: expected an integer <= {most}, got {value}")
     return value

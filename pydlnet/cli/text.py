@@ -17,7 +17,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def number(value: float) -> str:
     """Return four significant digits; integers that are small enough in full."""
-    if value == round(value) and abs(value) < 1e6:
+    if value.is_integer() and abs(value) < 1e6:
         return f"{value:.0f}"
     return f"{value:.4g}"
 

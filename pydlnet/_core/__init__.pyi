@@ -1,0 +1,123 @@
+"""What the core offers: functions on C-contiguous arrays and on opaque capsules.
+
+Shapes: inputs (m, d_0), outputs (m, d_N), targets (d_N, d_0), layers (d_j, d_{j-1}).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+ISA: str
+
+def available() -> tuple[str, ...]: ...
+
+# Decompositions: float64, with k = min(m, n).
+
+def svd(
+    matrix: NDArray[np.float64],  # (m, n)
+) -> tuple[
+    NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]
+]: ...  # (m, k), (k,), (n, k)
+def singular_values(matrix: NDArray[np.float64]) -> NDArray[np.float64]: ...  # (k,)
+def qr(
+    matrix: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...  # (m, k), (k, n)
+def reduce_least_squares(
+    inputs: NDArray[np.float64], outputs: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float]: ...  # R, Q^T Y, ||Y - Q Q^T Y||_F^2
+
+# Losses, as capsules; `single` rounds their data to float32.
+
+def target_loss(target: NDArray[np.float64], single: bool) -> object: ...
+def power_loss(
+    inputs: NDArray[np.float64],
+    outputs: NDArray[np.float64],
+    power: float,
+    mean: bool,
+    single: bool,
+    n_samples: int = 0,  # what the mean divides by, if not by the rows
+    constant: float = 0.0,  # added to the loss
+) -> object: ...
+def classification_loss(
+    inputs: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    n_outputs: int,
+    mean: bool,
+    single: bool,
+) -> object: ...
+def entries_loss(
+    n_outputs: int,
+    n_inputs: int,
+    rows: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    values: NDArray[np.float64],
+    mean: bool,
+    single: bool,
+) -> object: ...
+def sensing_loss(
+    measurements: NDArray[np.float64],  # (n, d_N, d_0)
+    values: NDArray[np.float64],
+    mean: bool,
+    single: bool,
+) -> object: ...
+def python_loss(
+    function: Callable[[NDArray[Any]], tuple[float, NDArray[Any]]],
+    n_outputs: int,
+    n_inputs: int,
+    single: bool,
+) -> object: ...
+
+# The bare pass.
+
+def chain_product(weights: Sequence[NDArray[Any]]) -> NDArray[Any]: ...
+def chain_gradients(
+    weights: Sequence[NDArray[Any]], end_to_end_gradient: NDArray[Any]
+) -> list[NDArray[Any]]: ...
+def chain_value_and_gradients(
+    weights: Sequence[NDArray[Any]], loss: object
+) -> tuple[float, list[NDArray[Any]]]: ...
+def chain_step(
+    weights: Sequence[NDArray[Any]], loss: object, rate: float
+) -> list[NDArray[Any]]: ...
+
+# The loop: a session is opened, started at a step, advanced in slices and asked for what it has.
+
+def open_descent(
+    weights: Sequence[NDArray[Any]],
+    loss: object,
+    batch_loss: object | None,
+    batch_size: int,
+    seed: int,
+    method: str,
+    settings: Mapping[str, float],
+    stop_loss: float,
+    stop_gradient_norm: float,  # negative: never
+    check_every: int,
+    has_condition: bool,
+    variables: Sequence[str],
+    ground_truth: NDArray[np.float64] | None,
+    held_out: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]] | None,
+) -> object: ...
+def start(
+    session: object, step: int, time: tuple[float, float], state: Mapping[str, Any] | None
+) -> None: ...
+def advance(
+    session: object,
+    until: int,
+    rates: NDArray[np.float64],  # of the steps from first_rate on; the last one repeats
+    first_rate: int,
+    record_steps: NDArray[np.int64],
+    arrays: Mapping[str, NDArray[Any]],  # one row for each of record_steps
+    pause_after_record: bool,
+    seconds: float,
+) -> str: ...  # "reached" | "recorded" | "check" | "converged" | "diverged" | "paused"
+def record(session: object, arrays: Mapping[str, NDArray[Any]], rate: float) -> None: ...
+def weights(session: object) -> list[NDArray[Any]]: ...
+def views(session: object) -> list[NDArray[Any]]: ...
+def state(session: object) -> dict[str, Any]: ...
+def time(session: object) -> tuple[float, float]: ...
+def step(session: object) -> int: ...
+def is_recorded(session: object) -> bool: ...
+def is_finite(session: object) -> bool: ...

@@ -1,0 +1,38 @@
+"""The README and the examples: what is printed there is what comes out."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+EXAMPLE = ROOT / "examples" / "completion.py"
+
+
+def blocks(language):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+def test_the_readme_shows_the_example():
+    (code,) = blocks("python")
+    assert EXAMPLE.read_text().endswith(f'"""\n\n{code}')
+    lines = [line for line in code.splitlines() if line and not line.startswith("import")]
+    assert len(lines) == 10
+
+
+def test_the_example_prints_what_the_readme_says(tmp_path):
+    result = subprocess.run(
+        [sys.executable, str(EXAMPLE)], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+    (expected,) = blocks("text")
+    # Other instruction sets and later versions of pandas may differ in spaces, not in numbers.
+    assert result.stdout.split() == expected.split()
+    assert (tmp_path / "completion.png").stat().st_size < 100_000
+
+
+def test_there_is_one_command_each_for_the_demo_and_the_tests():
+    commands = [line for block in blocks("sh") for line in block.splitlines()]
+    prefix = "python3 -m venv .venv && .venv/bin/pip install"
+    assert f"{prefix} . && .venv/bin/pydlnet demo" in commands
+    assert f'{prefix} ".[test]" && .venv/bin/pytest' in commands
