@@ -54,6 +54,39 @@ struct Clock {
   }
 };
 
+// Tells when a slice is over. Looking at the clock costs as much as a step of the smallest
+// networks, so the watch learns how many steps it can let pass: about a millisecond's worth.
+class Watch {
+ public:
+  explicit Watch(double seconds)
+      : last_look_(Time::now()),
+        deadline_(last_look_ + std::chrono::duration_cast<Time::duration>(
+                                   std::chrono::duration<double>(seconds))) {}
+
+  // After every step; `look` asks for a look at the clock in any case.
+  bool is_over(bool look) {
+    if (++steps_ < stride_ && !look) return false;
+    const Time::time_point now = Time::now();
+    const auto elapsed = now - last_look_;
+    if (elapsed < std::chrono::microseconds(500)) {
+      stride_ *= 2;
+    } else if (elapsed > std::chrono::milliseconds(2)) {
+      stride_ = std::max<std::int64_t>(1, stride_ / 4);
+    }
+    last_look_ = now;
+    steps_ = 0;
+    return now >= deadline_;
+  }
+
+ private:
+  using Time = std::chrono::steady_clock;
+
+  Time::time_point last_look_;
+  Time::time_point deadline_;
+  std::int64_t steps_ = 0;
+  std::int64_t stride_ = 1;
+};
+
 template <class Scalar>
 class Descent {
  public:
@@ -73,14 +106,6 @@ class Descent {
         gradient_(widths.back(), widths.front()) {
     if (batch_loss_) batch_gradient_.emplace(widths.back(), widths.front());
     if (!accumulates_in_pass() || wanted.gradients) gradients_ = zero_layers<Scalar>(widths);
-    double flops = 0.0;
-    for (std::size_t j = 0; j + 1 < widths.size(); ++j) {
-      flops += 6.0 * static_cast<double>(widths[j + 1]) * static_cast<double>(widths[j]) *
-               static_cast<double>(widths[0]);
-    }
-    // Looking at the clock costs about as much as a step of the smallest networks.
-    steps_between_looks_ =
-        std::max<std::int64_t>(1, static_cast<std::int64_t>(2e6 / (flops + 1e3)));
   }
 
   Network<Scalar>& network() { return network_; }
@@ -96,11 +121,11 @@ class Descent {
   }
 
   Outcome advance(const Plan<Scalar>& plan) {
-    const auto deadline =
-        std::chrono::steady_clock::now() + std::chrono::duration<double>(plan.seconds);
-    std::size_t next = 0;
-    while (next < plan.record_steps.size() && plan.record_steps[next] < step_) ++next;
-    for (std::int64_t n_steps = 1;; ++n_steps) {
+    Watch watch(plan.seconds);
+    const auto upcoming =
+        std::lower_bound(plan.record_steps.begin(), plan.record_steps.end(), step_);
+    auto next = static_cast<std::size_t>(upcoming - plan.record_steps.begin());
+    while (true) {
       const bool scheduled = next < plan.record_steps.size() && plan.record_steps[next] == step_;
       evaluate(scheduled);
       const bool diverged = !is_finite();
@@ -117,9 +142,7 @@ class Descent {
       if (step_ == plan.until) return Outcome::reached;
       if (!update(rate_at(plan, step_))) return Outcome::diverged;
       if (scheduled) ++next;
-      if (n_steps % steps_between_looks_ == 0 && std::chrono::steady_clock::now() >= deadline) {
-        return Outcome::paused;
-      }
+      if (watch.is_over(scheduled)) return Outcome::paused;
     }
   }
 
@@ -234,7 +257,6 @@ class Descent {
   std::optional<Matrix<Scalar>> batch_gradient_;
   Layers<Scalar> gradients_;
   Clock clock_;
-  std::int64_t steps_between_looks_ = 1;
   std::int64_t step_ = 0;
   double loss_value_ = 0.0;
   double batch_value_ = 0.0;

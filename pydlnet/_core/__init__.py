@@ -38,7 +38,7 @@ except ImportError:
             "folder: install it with `pip install .` or `pip install --editable .`"
         ) from None
 
-LEVELS = ("generic", "v1", "v2", "v3", "v4")
+LEVELS = ("v1", "v2", "v3", "v4")
 
 
 def _is_built(isa: str) -> bool:
@@ -47,8 +47,7 @@ def _is_built(isa: str) -> bool:
 
 def available() -> tuple[str, ...]:
     """Return the instruction sets that this machine runs and this installation has, best last."""
-    level = _cpu.x86_64_level()
-    names = LEVELS[:1] if level == 0 else LEVELS[2 : level + 1]
+    names = ("generic", *LEVELS[: _cpu.x86_64_level()])
     return tuple(name for name in names if _is_built(name))
 
 
