@@ -5,6 +5,7 @@ form the rest of the package relies on, and raises ValueError or TypeError namin
 what was expected and what came.
 """
 
+import difflib
 import itertools
 import math
 import numbers
@@ -229,6 +230,18 @@ def function_name(function: Any) -> str:
     """Return "module.qualname" of a callable, by which saved results refer to it."""
     named = function if hasattr(function, "__qualname__") else type(function)
     return f"{named.__module__}.{named.__qualname__}"
+
+
+def hint(name: object, known: Iterable[str]) -> str:
+    """Return "; did you mean 'x'?" for the nearest known name in any case, "" if none is near."""
+    by_lowered = {candidate.lower(): candidate for candidate in known}
+    near = difflib.get_close_matches(str(name).lower(), by_lowered, n=1)
+    return f"; did you mean {by_lowered[near[0]]!r}?" if near else ""
+
+
+def widths_of(layers: Sequence[NDArray[Any]]) -> tuple[int, ...]:
+    """Return (d_0, ..., d_N) of checked layers."""
+    return (layers[0].shape[1], *(layer.shape[0] for layer in layers))
 
 
 def freeze(array: NDArray[Any]) -> NDArray[Any]:

@@ -78,7 +78,7 @@ class Blocks:
 
     def _capacity(self) -> int:
         sizes = (8 * math.prod(self._shape(variable)) for variable in self.variables.values())
-        return max(1, 32 * MEBIBYTE // (16 + sum(sizes)))
+        return max(1, 32 * MEBIBYTE // (16 + sum(sizes) + self._observers.bytes_a_record))
 
     def _allocate(self, steps: NDArray[np.int64]) -> Block:
         core = {"time": np.empty(len(steps))}

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
-from ._validation import as_matrix, as_real, as_weights
+from ._validation import as_matrix, as_real, as_weights, widths_of
 from .problems import Problem
 
 __all__ = ["gradients", "product", "step", "value_and_gradients"]
@@ -135,5 +135,5 @@ def _prepare(weights: Sequence[ArrayLike], problem: Problem) -> tuple[list[NDArr
     if not isinstance(problem, Problem):
         raise TypeError(f"problem: expected a pydlnet problem, got {type(problem).__name__}")
     layers = as_weights(weights)
-    problem.check_shape([layers[0].shape[1], *(layer.shape[0] for layer in layers)])
+    problem.check_shape(widths_of(layers))
     return layers, problem.core_loss(layers[0].dtype, layers[-1].shape[0])

@@ -6,7 +6,6 @@ user has fetched, in the layout in which it comes.
 
 from __future__ import annotations
 
-import difflib
 import io
 import math
 import re
@@ -20,6 +19,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import numpy as np
+
+from ._validation import hint
 
 if TYPE_CHECKING:
     import os
@@ -69,6 +70,8 @@ def gas_sensor(
     ValueError
         If `gas` is unknown or has no measurements in the archive, if the archive is truncated or
         holds no batch files, or if a line is malformed (the message names file and line).
+    TypeError
+        If `path` is no path, or `gas` neither a name nor an integer.
 
     Notes
     -----
@@ -96,7 +99,7 @@ def gas_sensor(
     >>> inputs, outputs = datasets.gas_sensor("gas_sensor.zip")  # doctest: +SKIP
     """
     label = _label(gas)
-    location = Path(path)
+    location = _location(path)
     if not location.exists():
         raise FileNotFoundError(
             f"path: no file or folder {str(location)!r}; download the archive from {_ADDRESS} "
@@ -113,14 +116,23 @@ def gas_sensor(
     return np.ascontiguousarray(table[:, 1:]), np.ascontiguousarray(table[:, :1])
 
 
+def _location(path: str | os.PathLike[str]) -> Path:
+    try:
+        return Path(path)
+    except TypeError:
+        raise TypeError(
+            f"path: expected a str or a path-like object, got {type(path).__name__}"
+        ) from None
+
+
 def _label(gas: str | int) -> int:
     if isinstance(gas, str):
         name = gas.strip().lower()
         if name in GASES:
             return GASES.index(name) + 1
-        near = difflib.get_close_matches(name, GASES, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"gas: expected one of {', '.join(GASES)} or a label, got {gas!r}{hint}")
+        raise ValueError(
+            f"gas: expected one of {', '.join(GASES)} or a label, got {gas!r}{hint(name, GASES)}"
+        )
     if isinstance(gas, bool):
         raise TypeError("gas: expected a name or a label from 1 to 6, got a bool")
     try:

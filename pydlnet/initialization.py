@@ -72,8 +72,8 @@ def balanced(
     """
     sizes = as_widths(widths)
     factor = as_real(scale, "scale", minimum=0.0)
-    matrix = _scaled(factor, as_rng(rng).standard_normal((sizes[-1], sizes[0])))
-    return _round(_factor(matrix, sizes), dtype)
+    matrix = _scaled(factor, as_rng(rng).standard_normal((sizes[-1], sizes[0])), "scale")
+    return _round(_factor(matrix, sizes), dtype, "scale")
 
 
 def balanced_from(
@@ -119,7 +119,7 @@ def balanced_from(
         raise ValueError(
             f"matrix: expected a rank of at most {min(sizes)}, the smallest of widths, got {rank}"
         )
-    return _round(_factor(target, sizes), dtype)
+    return _round(_factor(target, sizes), dtype, "matrix")
 
 
 def gaussian(
@@ -162,15 +162,17 @@ def gaussian(
     if (end_to_end_scale is None) == (std is None):
         raise ValueError("gaussian: expected either end_to_end_scale or std, and not both")
     if std is None:
-        deviations = _layer_deviations(end_to_end_scale, "end_to_end_scale", sizes)
+        name = "end_to_end_scale"
+        deviations = _layer_deviations(end_to_end_scale, name, sizes)
     else:
-        deviations = [as_real(std, "std", minimum=0.0)] * (len(sizes) - 1)
+        name = "std"
+        deviations = [as_real(std, name, minimum=0.0)] * (len(sizes) - 1)
     generator = as_rng(rng)
     layers = [
-        _scaled(deviation, generator.standard_normal(shape))
+        _scaled(deviation, generator.standard_normal(shape), name)
         for deviation, shape in zip(deviations, _shapes(sizes), strict=True)
     ]
-    return _round(layers, dtype)
+    return _round(layers, dtype, name)
 
 
 def uniform(
@@ -209,10 +211,10 @@ def uniform(
     # A uniform distribution on [-a, a] has variance a^2 / 3.
     bounds = [math.sqrt(3.0) * std for std in _layer_deviations(scale, "scale", sizes)]
     layers = [
-        _scaled(bound, generator.uniform(-1.0, 1.0, shape))
+        _scaled(bound, generator.uniform(-1.0, 1.0, shape), "scale")
         for bound, shape in zip(bounds, _shapes(sizes), strict=True)
     ]
-    return _round(layers, dtype)
+    return _round(layers, dtype, "scale")
 
 
 def orthogonal(
@@ -250,7 +252,7 @@ def orthogonal(
     factor = _layer_scale(scale, "scale", sizes)
     generator = as_rng(rng)
     layers = [factor * _draw_orthogonal(shape, generator) for shape in _shapes(sizes)]
-    return _round(layers, dtype)
+    return _round(layers, dtype, "scale")
 
 
 def identity(widths: Sequence[int], scale: float = 1.0, *, dtype: DTypeLike = np.float64) -> Layers:
@@ -277,7 +279,7 @@ def identity(widths: Sequence[int], scale: float = 1.0, *, dtype: DTypeLike = np
     """
     sizes = as_widths(widths)
     factor = _layer_scale(scale, "scale", sizes)
-    return _round([factor * np.eye(*shape) for shape in _shapes(sizes)], dtype)
+    return _round([factor * np.eye(*shape) for shape in _shapes(sizes)], dtype, "scale")
 
 
 def spectral(
@@ -322,7 +324,7 @@ def spectral(
     factor = _layer_scale(scale, "scale", sizes)
     left, _, right = _core.svd(target)
     ones = np.ones(min(sizes))
-    return _round([factor * layer for layer in _chain(left, ones, right, sizes)], dtype)
+    return _round([factor * layer for layer in _chain(left, ones, right, sizes)], dtype, "scale")
 
 
 def _factor(matrix: FloatArray, widths: tuple[int, ...]) -> list[FloatArray]:
@@ -372,18 +374,18 @@ def _layer_deviations(scale: Any, name: str, widths: tuple[int, ...]) -> list[fl
     return [factor / math.sqrt(width) for width in widths[:-1]]
 
 
-def _scaled(factor: float, array: FloatArray) -> FloatArray:
+def _scaled(factor: float, array: FloatArray, name: str) -> FloatArray:
     with np.errstate(over="ignore"):
         scaled = factor * array
-    check_finite(scaled, "scale")
+    check_finite(scaled, name)
     return scaled
 
 
-def _round(layers: list[FloatArray], dtype: DTypeLike) -> Layers:
+def _round(layers: list[FloatArray], dtype: DTypeLike, name: str) -> Layers:
     """Return C-contiguous layers of the dtype, checked to be in its range."""
     target = as_dtype(dtype)
     with np.errstate(over="ignore"):
         rounded = [np.ascontiguousarray(layer, dtype=target) for layer in layers]
     if not all(np.isfinite(layer).all() for layer in rounded):
-        raise ValueError(f"scale: expected layers in the range of {target}, got an overflow")
+        raise ValueError(f"{name}: expected layers in the range of {target}, got an overflow")
     return rounded

@@ -1,9 +1,13 @@
 """Ctrl-C during runs: the first ends them with what they have, a second one raises.
 
-The handler is installed only while the main thread runs something, and only in place of Python's
-own. One counter is shared by all threads, so that runs in other threads end as well.
+The core counts every Ctrl-C, so that runs in all threads hear of it even while the main thread only
+waits for them (and gets its KeyboardInterrupt as usual). While the main thread itself is inside a
+run, Python's handler is replaced by one that raises only if Ctrl-C comes twice. At the end of the
+process runs that are still alive in other threads are ended as well: the interpreter must not go
+away beneath them.
 """
 
+import atexit
 import signal
 import threading
 import time
@@ -11,49 +15,86 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from . import _core
+
 # A second Ctrl-C within this time means it.
 SECONDS_TO_INSIST = 2.0
 
+# How long the end of the process waits for runs in other threads.
+SECONDS_TO_LEAVE = 2.0
 
-class _Interruptions:
-    """How often Ctrl-C was pressed, and when last."""
+
+class _Handler:
+    """Raises KeyboardInterrupt only if Ctrl-C comes twice."""
 
     def __init__(self) -> None:
-        self.count = 0
-        self.last = float("-inf")
+        self._last = float("-inf")
 
     def __call__(self, signum: int, frame: FrameType | None) -> None:
         now = time.monotonic()
-        insists = now - self.last < SECONDS_TO_INSIST
-        self.count += 1
-        self.last = now
+        insists = now - self._last < SECONDS_TO_INSIST
+        self._last = now
         if insists:
             raise KeyboardInterrupt
 
 
-_interruptions = _Interruptions()
+class _ActiveRuns:
+    """How many runs there are, in all threads, and whether they are to end."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._count = 0
+        self.must_end = False
+
+    def __enter__(self) -> None:
+        with self._changed:
+            self._count += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._changed:
+            self._count -= 1
+            self._changed.notify_all()
+
+    def end(self) -> None:
+        self.must_end = True
+        with self._changed:
+            self._changed.wait_for(lambda: self._count == 0, SECONDS_TO_LEAVE)
+
+
+_handler = _Handler()
+_active_runs = _ActiveRuns()
+atexit.register(_active_runs.end)
 
 
 class Interruption:
-    """Whether Ctrl-C was pressed since this object was made."""
+    """Whether Ctrl-C was pressed since this object was made, or the process is about to end."""
 
     def __init__(self) -> None:
-        self._before = _interruptions.count
+        self._before = _core.n_interruptions()
 
     def __bool__(self) -> bool:
-        return _interruptions.count > self._before
+        return _active_runs.must_end or _core.n_interruptions() > self._before
 
 
 @contextmanager
 def noticing_interruption() -> Iterator[Interruption]:
-    """Turn Ctrl-C into a flag for as long as the block runs."""
-    interruption = Interruption()
-    in_main = threading.current_thread() is threading.main_thread()
-    if not in_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield interruption
-        return
-    signal.signal(signal.SIGINT, _interruptions)
-    try:
-        yield interruption
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Turn Ctrl-C into a flag for as long as the block runs.
+
+    A handler of the user's own stays in place, and is then the only one that hears of Ctrl-C.
+    """
+    current = signal.getsignal(signal.SIGINT)
+    if current is signal.default_int_handler or current is _handler:
+        _core.count_interruptions()
+    with _active_runs:
+        interruption = Interruption()
+        in_main = threading.current_thread() is threading.main_thread()
+        if not in_main or current is not signal.default_int_handler:
+            yield interruption
+            return
+        signal.signal(signal.SIGINT, _handler)
+        _core.count_interruptions()
+        try:
+            yield interruption
+        finally:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            _core.count_interruptions()

@@ -6,14 +6,13 @@ PyTorch 2.13 where it has the method; weight decay adds lambda W_j to the gradie
 """
 
 import dataclasses
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from ._validation import FloatArray, as_count, as_real, function_name
+from ._validation import FloatArray, as_count, as_real, function_name, hint
 from .learning_rates import LearningRate, UnsavedFunction, as_learning_rate, call_rates
 
 __all__ = [
@@ -50,6 +49,7 @@ class Method:
     _kind: ClassVar[str]
     _unit: ClassVar[tuple[str, ...]] = ()  # fields in [0, 1)
     _not_negative: ClassVar[tuple[str, ...]] = ("weight_decay",)
+    _positive: ClassVar[tuple[str, ...]] = ()
     _flags: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
@@ -59,6 +59,8 @@ class Method:
             self._put(name, as_real(getattr(self, name), name, minimum=0.0, below=1.0))
         for name in self._not_negative:
             self._put(name, as_real(getattr(self, name), name, minimum=0.0))
+        for name in self._positive:
+            self._put(name, as_real(getattr(self, name), name, positive=True))
         for name in self._flags:
             if not isinstance(getattr(self, name), bool | np.bool_):
                 raise TypeError(f"{name}: expected a bool, got {getattr(self, name)!r}")
@@ -249,7 +251,7 @@ class GroupRMSprop(Method):
     decay : float, default 0.99
         Decay of the average of squares, in [0, 1).
     epsilon : float, default 1e-6
-        Added to the root, at least 0.
+        Added to the root, above 0: the rate would be infinite where the gradient vanishes.
     weight_decay : float, default 0
         Coefficient of W_j in the gradient, at least 0.
     batch_size : int, optional
@@ -279,7 +281,7 @@ class GroupRMSprop(Method):
 
     _kind: ClassVar[str] = "group_rmsprop"
     _unit: ClassVar[tuple[str, ...]] = ("decay",)
-    _not_negative: ClassVar[tuple[str, ...]] = ("epsilon", "weight_decay")
+    _positive: ClassVar[tuple[str, ...]] = ("epsilon",)
 
     @property
     def has_time(self) -> bool:
@@ -492,9 +494,9 @@ def method_from_dict(description: Mapping[str, Any]) -> Method:
 
 def _known(name: Any, known: Any, what: str) -> str:
     if name not in known:
-        near = difflib.get_close_matches(str(name), known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"method: expected {what}, one of {list(known)}, got {name!r}{hint}")
+        raise ValueError(
+            f"method: expected {what}, one of {list(known)}, got {name!r}{hint(name, known)}"
+        )
     return str(name)
 
 

@@ -61,6 +61,11 @@ def effective_rank(matrix: ArrayLike) -> float:
     float
         Between 1 and the rank; 0 for the zero matrix.
 
+    Raises
+    ------
+    ValueError, TypeError
+        If `matrix` is not a non-empty matrix of finite real numbers.
+
     Notes
     -----
     exp(-sum_r p_r ln p_r) with p_r = sigma_r / sum(sigma) [1]_.
@@ -97,6 +102,11 @@ def stable_rank(matrix: ArrayLike) -> float:
     float
         Between 1 and the rank; 0 for the zero matrix.
 
+    Raises
+    ------
+    ValueError, TypeError
+        If `matrix` is not a non-empty matrix of finite real numbers.
+
     Notes
     -----
     ||W||_F^2 / ||W||_2^2 [1]_.
@@ -122,6 +132,11 @@ def nuclear_norm(matrix: ArrayLike) -> float:
     -------
     float
         At least 0.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If `matrix` is not a non-empty matrix of finite real numbers.
     """
     return float(np.sum(singular_values(matrix)))
 
@@ -178,6 +193,11 @@ def balancedness(weights: Sequence[ArrayLike]) -> float:
     -------
     float
         The smallest delta for which the layers are delta-balanced [1]_; 0 for a single layer.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the layers are not finite matrices of matching shapes and of one dtype.
 
     References
     ----------

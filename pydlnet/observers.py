@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from ._validation import function_name
-from .quantities import Variable
+from .quantities import Variable, is_reserved
 
 Layers = list[NDArray[Any]]
 
@@ -65,12 +66,39 @@ class Observers:
                 f"value of shape {value.shape}, got {tuple(dims)}"
             )
         for dim, size in zip(dims, value.shape, strict=True):
+            if dim in self._functions or (is_reserved(dim) and dim not in self._sizes):
+                raise ValueError(
+                    f"quantity {name!r}: expected dims other than variables of the dataset, "
+                    f"got {dim!r}"
+                )
             if self._sizes.setdefault(dim, size) != size:
                 raise ValueError(
                     f"quantity {name!r}: expected size {self._sizes[dim]} along the dimension "
                     f"{dim!r}, got {size}"
                 )
         return tuple(dims)
+
+    @property
+    def bytes_a_record(self) -> int:
+        """Memory that the values of one step take."""
+        return sum(value.nbytes for value in self._first.values())
+
+    def check_against(self, history: xr.Dataset) -> None:
+        """Raise ValueError if an earlier part of the trajectory has another shape of a quantity."""
+        for name, variable in self.variables.items():
+            before = history.variables.get(name)
+            sizes = dict(zip(variable.dims[1:], self._first[name].shape, strict=True))
+            if before is not None and dict(before.sizes) != {**sizes, "step": before.sizes["step"]}:
+                raise ValueError(
+                    f"quantity {name!r}: expected dimensions and sizes as recorded before, "
+                    f"{dict(before.isel(step=0).sizes)}, got {sizes}"
+                )
+            for dim, size in sizes.items():
+                if history.sizes.get(dim, size) != size:
+                    raise ValueError(
+                        f"quantity {name!r}: expected size {history.sizes[dim]} along the "
+                        f"dimension {dim!r} as recorded before, got {size}"
+                    )
 
     def allocate(self, n_records: int) -> dict[str, NDArray[Any]]:
         """Return an array with one row a record for each function."""
@@ -107,12 +135,11 @@ def _call(
 ) -> NDArray[Any]:
     try:
         result = function(weights)
+        # Python's own numbers become float64: an int at one step may be a float at the next.
+        value = np.array(result, dtype=np.float64 if type(result) in (int, float) else None)
     except Exception as error:
         error.add_note(f"raised by the quantity {name!r} at step {step}")
         raise
-    # Python's own numbers become float64, so that an int at one step may be a float at the next.
-    dtype = np.float64 if type(result) in (int, float) else None
-    value = np.array(result, dtype=dtype)
     if value.dtype.kind not in "biuf" or value.dtype.itemsize > 8:
         raise TypeError(
             f"quantity {name!r} at step {step}: expected real numbers, got "

@@ -13,6 +13,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from . import metrics
+from ._validation import as_count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -95,11 +96,12 @@ def singular_values(
     ------
     ValueError
         If the singular values were not recorded or `modes` is less than 1.
+    TypeError
+        If `modes` is not an integer.
     """
     variable = _recorded(trajectory, "singular_value", "singular_values")
-    if modes is not None and modes < 1:
-        raise ValueError(f"modes: expected an integer >= 1, got {modes}")
-    variable = variable.isel(mode=slice(modes))
+    if modes is not None:
+        variable = variable.isel(mode=slice(as_count(modes, "modes", 1)))
     axes = _axes(ax, variable["step"].values)
     if truth is not None:
         _draw_truth(axes, truth)

@@ -162,7 +162,8 @@ class Stop:
     Parameters
     ----------
     loss : float, optional
-        Stop as soon as the loss is at most this; checked every step.
+        Stop as soon as the loss is at most this; checked every step, with mini-batches at
+        recorded steps only.
     gradient_norm : float, optional
         Stop when the norm of the gradient in all layers is at most this, at least 0.
     seconds : float, optional

@@ -12,7 +12,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
-from ._validation import as_count, as_weights, seed_from
+from ._validation import as_count, as_weights, seed_from, widths_of
 from .blocks import Block, Blocks
 from .interruption import noticing_interruption
 from .methods import Method
@@ -116,8 +116,7 @@ class _Setup:
     record: Record
     stop: Stop
     state: State
-    continues: bool  # the method goes on with its state
-    history: xr.Dataset | None
+    earlier: Trajectory | None  # that the run continues
 
 
 def _check(
@@ -143,7 +142,7 @@ def _check(
     if not isinstance(stop, Stop):
         raise _wrong_type(stop, Stop, "stop")
     layers = as_weights(weights) if earlier is None else earlier.weights
-    widths = (layers[0].shape[1], *(layer.shape[0] for layer in layers))
+    widths = widths_of(layers)
     problem.check_shape(widths)
     _check_knowledge(problem, record)
     state = State(0, (0.0, 0.0), None, {}) if earlier is None else earlier.state
@@ -158,8 +157,7 @@ def _check(
         record,
         stop,
         state,
-        continues=earlier is not None and method == earlier.method,
-        history=None if earlier is None else earlier.data,
+        earlier,
     )
 
 
@@ -225,7 +223,8 @@ class _Run:
             ground_truth=problem.ground_truth,
             held_out=problem.held_out,
         )
-        state = setup.state.method if setup.continues else None
+        same_method = setup.earlier is not None and method == setup.earlier.method
+        state = setup.state.method if same_method else None
         _core.start(session, setup.state.step, setup.state.time, state)
         return session
 
@@ -233,17 +232,19 @@ class _Run:
     def _step(self) -> int:
         return int(_core.step(self._session))
 
+    @property
+    def _stood_still(self) -> bool:
+        """Whether an earlier trajectory was continued by no step."""
+        return self._setup.earlier is not None and self._step == self._first_step
+
     def execute(self, show_progress: bool | None) -> Trajectory:
         """Take the steps and return what came of them."""
         began = time.monotonic()
-        self._observers.begin(self._first_step, _core.views(self._session))
-        # What an earlier run has recorded at its last step stands.
-        goes_on = self._setup.history is not None
-        self._block = self._next_block(self._first_step + 1 if goes_on else 0)
         with (
             noticing_interruption() as interruption,
             Progress(self._first_step, self._last_step, show_progress) as progress,
         ):
+            self._begin_records()
             status = ""
             while not status:
                 status = self._advance(self._seconds_left(began))
@@ -254,6 +255,14 @@ class _Run:
                     status = status or "time_limit"
             status = self._complete_records(status)
         return self._result(status, time.monotonic() - began)
+
+    def _begin_records(self) -> None:
+        earlier = self._setup.earlier
+        self._observers.begin(self._first_step, _core.views(self._session))
+        if earlier is not None:
+            self._observers.check_against(earlier.data)
+        # What an earlier run has recorded at its last step stands.
+        self._block = self._next_block(0 if earlier is None else self._first_step + 1)
 
     def _next_block(self, first: int) -> Block:
         return self._blocks.next_block(first, self._last_step)
@@ -323,10 +332,10 @@ class _Run:
         recorded = bool(_core.is_recorded(self._session))
         n_rows = int(np.searchsorted(self._block.steps, step, side="right" if recorded else "left"))
         block = self._block.first_rows(n_rows)
-        if recorded and status == "diverged":
+        if recorded and not _core.is_finite(self._session):
             self._observers.fill_missing(block.users, n_rows - 1)
         self._blocks.finish(block)
-        if recorded or (self._setup.history is not None and step == self._first_step):
+        if recorded or self._stood_still:
             return status
         return self._record_single(step, status)
 
@@ -336,13 +345,21 @@ class _Run:
         row = min(step - first_rate, len(rates) - 1)
         with self._naming_step():
             _core.record(self._session, block.core, rates[row] if len(rates) else 0.0)
-        if status == "diverged" or not _core.is_finite(self._session):
-            status = "diverged"
-            self._observers.fill_missing(block.users, 0)
-        else:
+        if _core.is_finite(self._session):
             self._observers.fill(block.users, 0, step, _core.views(self._session))
+            status = self._status_at_record(status)
+        else:
+            self._observers.fill_missing(block.users, 0)
+            status = "diverged"
         self._blocks.finish(block)
         return status
+
+    def _status_at_record(self, status: str) -> str:
+        """Return "converged" if a mini-batch run meets its bound, which is seen only now."""
+        bound = self._setup.stop.loss
+        if status != "finished" or bound is None:
+            return status
+        return "converged" if _core.loss(self._session) <= bound else status
 
     def _result(self, status: str, seconds: float) -> Trajectory:
         setup = self._setup
@@ -353,7 +370,8 @@ class _Run:
             _core.state(self._session),
         )
         data = self._dataset()
-        earlier = setup.history.attrs.get("wall_seconds", 0.0) if setup.history is not None else 0.0
+        earlier = setup.earlier
+        before = 0.0 if earlier is None else float(earlier.data.attrs.get("wall_seconds", 0.0))
         data.attrs = describe_run(
             setup.problem.describe(),
             setup.method,
@@ -364,10 +382,12 @@ class _Run:
             instruction_set=_core.ISA,
             exact_algebra=setup.problem.exact_algebra,
             status=status,
-            wall_seconds=earlier + seconds,
+            wall_seconds=before + seconds,
         )
         weights = _core.weights(self._session)
-        return Trajectory(data, weights, status, setup.method, setup.record, state)
+        # Where nothing was added the data is what the earlier record asked for.
+        record = earlier.record if earlier is not None and self._stood_still else setup.record
+        return Trajectory(data, weights, status, setup.method, record, state)
 
     def _dataset(self) -> xr.Dataset:
         records = self._blocks.collect()
@@ -378,12 +398,12 @@ class _Run:
             {**records.core, **records.users},
             {**self._blocks.variables, **self._observers.variables},
         )
-        history = self._setup.history
-        if history is None:
+        earlier = self._setup.earlier
+        if earlier is None:
             return news
-        if self._step == self._first_step:
-            return history.copy()
-        scheduled = self._setup.record.schedule
-        if int(history["step"][-1]) not in scheduled:
-            history = history.isel(step=slice(None, -1))
-        return append(history, news)
+        if self._stood_still:
+            return earlier.data.copy()
+        schedules = (earlier.record.schedule, self._setup.record.schedule)
+        stands = any(earlier.step in schedule for schedule in schedules)
+        kept = earlier.data if stands else earlier.data.isel(step=slice(None, -1))
+        return append(kept, news)

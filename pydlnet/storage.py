@@ -31,8 +31,7 @@ def save(trajectory: Trajectory, path: str | PathLike[str]) -> None:
     """Write a trajectory; see `Trajectory.save`."""
     target = Path(path)
     is_zarr = _is_zarr(target)
-    if is_zarr and target.exists() and not (target / "zarr.json").exists():
-        raise ValueError(f"path: expected a Zarr store or nothing at {target}, got something else")
+    check_target(target)
     data = trajectory.data.copy()
     data.attrs["pydlnet_layout"] = LAYOUT
     data.attrs["record"] = json.dumps(trajectory.record.to_dict())
@@ -43,6 +42,19 @@ def save(trajectory: Trajectory, path: str | PathLike[str]) -> None:
         if is_zarr and target.exists():
             shutil.move(target, Path(folder) / "replaced")
         os.replace(draft, target)
+
+
+def check_target(target: Path) -> None:
+    """Raise unless a trajectory can be written to this path, before there is one."""
+    is_zarr = _is_zarr(target)
+    if is_zarr:
+        _require_zarr()
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"path: expected an existing folder, found none at {target.parent}")
+    mine = (target / "zarr.json").exists() if is_zarr else target.is_file()
+    if target.exists() and not mine:
+        kind = "a Zarr store" if is_zarr else "a file"
+        raise ValueError(f"path: expected {kind} or nothing at {target}, got something else")
 
 
 def open_trajectory(path: str | PathLike[str]) -> Trajectory:
@@ -78,8 +90,30 @@ def open_trajectory(path: str | PathLike[str]) -> Trajectory:
     if layout != LAYOUT:
         found = "no trajectory" if layout is None else f"layout {layout}"
         raise ValueError(f"path: expected a trajectory of layout {LAYOUT} in {target}, got {found}")
-    with _open_group(target, "state", is_zarr) as state:
-        return _assemble(data, state.load())
+    try:
+        if is_zarr:
+            _check_chunks(target)
+        with _open_group(target, "state", is_zarr) as state:
+            trajectory = _assemble(data, state.load())
+            if _are_finite(trajectory.weights) != bool(state.attrs["finite"]):
+                raise ValueError("the layers are not those that were saved")
+    except Exception as error:
+        raise ValueError(f"path: the trajectory in {target} is damaged: {error!r}") from error
+    return trajectory
+
+
+def _check_chunks(path: Path) -> None:
+    """Raise if a chunk is missing: Zarr would read it as NaN without a word."""
+    import zarr
+
+    for group in (zarr.open_group(path, mode="r"), zarr.open_group(path / "state", mode="r")):
+        for name, array in group.arrays():
+            if array.nchunks_initialized != array.nchunks:
+                raise ValueError(f"chunks of {name} are missing")
+
+
+def _are_finite(layers: list[NDArray[Any]]) -> bool:
+    return all(bool(np.isfinite(layer).all()) for layer in layers)
 
 
 def _is_zarr(path: Path) -> bool:
@@ -90,12 +124,12 @@ def _is_zarr(path: Path) -> bool:
 
 def _write(data: xr.Dataset, state: xr.Dataset, path: Path, is_zarr: bool) -> None:
     if is_zarr:
-        _require_zarr()
         # Consolidated, so that xarray opens it without a word; Zarr warns that this is young.
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Consolidated metadata")
-            data.to_zarr(path, mode="w", consolidated=True)
-            state.to_zarr(path, mode="a", group="state", consolidated=True)
+            # Every chunk is written, so that one that is not there has been lost.
+            data.to_zarr(path, mode="w", consolidated=True, write_empty_chunks=True)
+            state.to_zarr(path, mode="a", group="state", consolidated=True, write_empty_chunks=True)
         return
     data.to_netcdf(path, "w", engine="h5netcdf", encoding=_bit_for_bit(data))
     state.to_netcdf(path, "a", group="state", engine="h5netcdf", encoding=_bit_for_bit(state))
@@ -134,6 +168,7 @@ def _state_dataset(trajectory: Trajectory) -> xr.Dataset:
     )
     counts = {
         "depth": len(trajectory.weights),
+        "finite": int(_are_finite(trajectory.weights)),
         "n_buffers": len(state.method["buffers"]),
         # As text: a seed takes all 64 bits, which not every format's attributes hold.
         "step": str(state.step),

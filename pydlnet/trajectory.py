@@ -10,11 +10,23 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from ._validation import widths_of
 from .methods import Method
 from .quantities import Variable
 from .recording import Record
 
 __all__ = ["Trajectory"]
+
+STEP_ATTRIBUTES = {
+    "long_name": "number of updates taken",
+    "units": "1",
+    "reference": "definition",
+}
+TIME_ATTRIBUTES = {
+    "long_name": "time of gradient flow: sum of the rates so far",
+    "units": "1",
+    "reference": "definition",
+}
 
 
 @dataclass(frozen=True)
@@ -76,7 +88,7 @@ class Trajectory:
     @property
     def widths(self) -> tuple[int, ...]:
         """(d_0, ..., d_N)."""
-        return (self.weights[0].shape[1], *(layer.shape[0] for layer in self.weights))
+        return widths_of(self.weights)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the trajectory to a file from which it opens and continues bit for bit.
@@ -85,12 +97,17 @@ class Trajectory:
         ----------
         path : path-like
             Ending in ``.nc`` (NetCDF) or ``.zarr`` (Zarr; extra ``store``). What is there is
-            replaced once the new one is complete.
+            replaced once the new one is complete; a trajectory opened from a Zarr store that is
+            replaced must not be read any more.
 
         Raises
         ------
         ValueError
-            If the ending is another one.
+            If the ending is another one, or something else is at that path.
+        FileNotFoundError
+            If there is no folder to write to.
+        ImportError
+            If the path ends in ``.zarr`` and Zarr is not installed.
         """
         from .storage import save
 
@@ -112,16 +129,9 @@ def to_dataset(
     variables: dict[str, Variable],
 ) -> xr.Dataset:
     """Label recorded arrays, the record first, with names, dimensions and attributes."""
-    coordinates: dict[str, Any] = {
-        "step": ("step", steps, {"long_name": "number of updates taken", "units": "1"})
-    }
+    coordinates: dict[str, Any] = {"step": ("step", steps, STEP_ATTRIBUTES)}
     if times is not None:
-        attributes = {
-            "long_name": "time of gradient flow: sum of the rates so far",
-            "units": "1",
-            "reference": "definition",
-        }
-        coordinates["time"] = ("step", times, attributes)
+        coordinates["time"] = ("step", times, TIME_ATTRIBUTES)
     data = {
         name: (
             variable.dims,
@@ -139,9 +149,8 @@ def to_dataset(
 
 def append(history: xr.Dataset, news: xr.Dataset) -> xr.Dataset:
     """Return both parts of a trajectory; what one of them did not record is NaN there."""
-    if "time" not in history.coords or "time" not in news.coords:
-        history = history.drop_vars("time", errors="ignore")
-        news = news.drop_vars("time", errors="ignore")
+    if ("time" in history.coords) != ("time" in news.coords):
+        history, news = _with_time(history), _with_time(news)
     parts = [_with_variables_of(history, news), _with_variables_of(news, history)]
     return xr.concat(
         parts,
@@ -154,11 +163,18 @@ def append(history: xr.Dataset, news: xr.Dataset) -> xr.Dataset:
     )
 
 
+def _with_time(data: xr.Dataset) -> xr.Dataset:
+    if "time" in data.coords:
+        return data
+    undefined = ("step", np.full(data.sizes["step"], np.nan), TIME_ATTRIBUTES)
+    return data.assign_coords(time=undefined)
+
+
 def _with_variables_of(data: xr.Dataset, other: xr.Dataset) -> xr.Dataset:
     missing = {
-        name: xr.full_like(variable.isel(step=0, drop=True), np.nan, dtype=np.float64).expand_dims(
-            step=data["step"]
-        )
+        name: xr.full_like(
+            variable.isel(step=0, drop=True), np.nan, dtype=np.result_type(variable, np.float32)
+        ).expand_dims(step=data["step"])
         for name, variable in other.data_vars.items()
         if name not in data.data_vars
     }

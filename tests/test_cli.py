@@ -1,6 +1,8 @@
 """The command line: experiment files, their mistakes, what is printed, exit codes."""
 
+import importlib.metadata
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -309,6 +311,31 @@ def test_labels_and_indices_of_a_csv_file(losses, tmp_path):
 
 
 @pytest.mark.parametrize(
+    "held_out", ['["hr", "hc", "hv"]', "[[1, 0], [2, 2], [3.0, -1.0]]", '["hr", [2, 2], "hv"]']
+)
+def test_held_out_entries_are_three_arrays(call, write, tmp_path, held_out):
+    entries = {"rows": [0, 1], "columns": [1, 0], "values": [0.5, -1.0]}
+    np.savez(tmp_path / "data.npz", hr=[1, 0], hc=[2, 2], hv=[3.0, -1.0], **entries)
+    keys = f'kind = "MatrixCompletion"\nshape = [2, 3]\nheld_out = {held_out}'
+    record = '[record]\nquantities = ["loss", "held_out_error"]\n'
+    code, _, err = call("run", write(problem(keys) + record))
+    assert code == 0, err
+    # The start is the identity, which is zero at both held-out entries.
+    assert dln.open("try.nc").data["held_out_error"][0] == pytest.approx((9.0 + 1.0) / 2)
+
+
+def test_mistakes_about_held_out_entries(fails, tmp_path):
+    entries = {"rows": [0, 1], "columns": [1, 0], "values": [0.5, -1.0]}
+    np.savez(tmp_path / "data.npz", **entries)
+    keys = 'kind = "MatrixCompletion"\nshape = [2, 3]\nheld_out = '
+    for held_out, message in [
+        ('["rows", "x", "values"]', "problem.held_out: no array 'x' in"),
+        ('["rows", "columns"]', "problem.held_out: expected a tuple (rows, columns, values)"),
+    ]:
+        assert message in fails(text=problem(keys + held_out))
+
+
+@pytest.mark.parametrize(
     "keys",
     [
         'kind = "MatrixCompletion.synthetic"\nshape = [2, 3]\nrank = 1\nn_observed = 4\nrng = 0',
@@ -375,6 +402,30 @@ def test_mistakes_about_data(fails, tmp_path, keys, data, message):
     assert message in fails(text=problem(keys, default if data is None else data))
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a,b\n1,2\n\n3,9223372036854775808\n", "line 4: expected an integer of at most 64 bits"),
+        (b"a,b\n1,2\n3," + b"9" * 200_000 + b"\n", "line 3: field larger than field limit"),
+        (b"a,b\n1,2\n\xe9,3\n", "line 3: expected UTF-8: invalid"),
+        (b"\xef\xbb\xbfa,b\n\xe9,3\n", "line 2: expected UTF-8: invalid"),
+    ],
+    ids=["integer", "field", "encoding", "encoding with BOM"],
+)
+def test_a_broken_line_of_a_csv_file_is_named(fails, tmp_path, content, message):
+    (tmp_path / "data.csv").write_bytes(content)
+    keys = 'kind = "Regression"\ninputs = ["a"]\noutputs = "b"'
+    got = fails(text=problem(keys, 'data = "data.csv"'))
+    assert f"error: data: {tmp_path / 'data.csv'}, {message}" in got
+
+
+def test_large_integers_of_a_csv_file_are_floats_among_floats(losses, tmp_path):
+    (tmp_path / "data.csv").write_text(f"a,b\n{10**20},1\n0.5,2\n")
+    keys = 'kind = "Regression"\ninputs = ["a"]\noutputs = "b"'
+    got = losses(problem(keys, 'data = "data.csv"', widths=(1, 1)))
+    assert got[0] == pytest.approx(1e40 / 4)
+
+
 def test_objects_are_never_unpickled(fails, tmp_path):
     np.save(tmp_path / "data.npy", np.array([{}], dtype=object), allow_pickle=True)
     text = problem('kind = "TargetMatrix"', 'data = "data.npy"')
@@ -409,7 +460,7 @@ def test_objects_are_never_unpickled(fails, tmp_path):
         ("depth = 2\n", "", "[start]: expected widths, or depth and hidden_width"),
         ("hidden_width = 3\n", "", "[start]: expected hidden_width"),
         ("depth = 2", "depth = 0", "start.depth: expected an integer >= 1, got 0"),
-        ("depth = 2", "depth = 2.0", "start.depth: expected an integer, got 2.0"),
+        ("depth = 2", "depth = 2.0", "start.depth: expected an integer, got float 2.0"),
         ("depth = 2", "depth = 2\nwidths = [2, 2]", "[start]: give either widths, or depth"),
         ("learning_rate = 0.1", 'learning_rate = "fast"', "method.learning_rate: expected"),
         ("learning_rate = 0.1", "learning_rate = -1", "method.learning_rate: "),
@@ -423,7 +474,8 @@ def test_objects_are_never_unpickled(fails, tmp_path):
             "[output]\npicture = 'x.jpg'\n[run]",
             "expected a name ending in .png, .pdf, .svg",
         ),
-        ("n_steps = 1000", "n_steps = 10.5", "run.n_steps: expected an integer, got 10.5"),
+        ("n_steps = 1000", "n_steps = 10.5", "run.n_steps: expected an integer, got float 10.5"),
+        ("[run]", "[run]\nprogress = true", "[run]: unknown key 'progress'"),
         ("loss = 1e-6", "loss = nan", "stop.loss: expected a finite number, got nan"),
         ("[[1.0, 0.0], [0.0, 0.5]]", "[[1.0], [0.0, 0.5]]", "problem.target: expected"),
         ("[[1.0, 0.0], [0.0, 0.5]]", "[[1.0, nan]]", "problem.target: expected finite numbers"),
@@ -509,6 +561,15 @@ def test_info(call):
         assert part in out
 
 
+def test_info_names_every_package_that_is_needed(call):
+    out = call("info")[1]
+    needed = [line for line in importlib.metadata.requires("pydlnet") if "extra" not in line]
+    assert len(needed) >= 5
+    for line in needed:
+        name = re.match(r"[\w-]+", line).group()
+        assert re.search(rf"^{name} +\d", out, re.MULTILINE), name
+
+
 def test_version_and_help(call):
     assert call("--version") == (0, f"pydlnet {dln.__version__}\n", "")
     assert "demo" in call("--help")[1]
@@ -553,6 +614,21 @@ def test_interrupting_a_run_saves_what_there_is(tmp_path, write):
     assert process.returncode == 130, err
     assert "interrupted after" in out
     assert dln.open(tmp_path / "try.nc").status == "interrupted"
+
+
+@pytest.mark.parametrize("flags", [(), ("--dry-run",)])
+def test_interrupting_before_the_first_step_ends_the_command(
+    call, write, tmp_path, monkeypatch, flags
+):
+    # One Ctrl-C inside the run that takes no steps: it is a flag there and not an exception.
+    monkeypatch.setattr("pydlnet.interruption.SECONDS_TO_INSIST", 0.0)
+    monkeypatch.setattr(
+        "pydlnet.simulate.Progress.show", lambda self, step: signal.raise_signal(signal.SIGINT)
+    )
+    code, out, err = call("run", write(), *flags)
+    assert (code, out) == (130, "")
+    assert err == "interrupted before the first step; nothing is saved\n"
+    assert [file.name for file in tmp_path.iterdir()] == ["try.toml"]
 
 
 @pytest.mark.slow

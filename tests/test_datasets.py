@@ -164,6 +164,12 @@ def test_an_unknown_gas(archive, gas, error, message):
         datasets.gas_sensor(archive, gas)
 
 
+@pytest.mark.parametrize("path", [3.5, None, b"gas.zip"])
+def test_a_path_of_a_wrong_type(path):
+    with pytest.raises(TypeError, match=f"path: expected a str.*got {type(path).__name__}"):
+        datasets.gas_sensor(path)
+
+
 def test_a_file_that_is_no_archive(tmp_path):
     (tmp_path / "batch1.dat").write_text(BATCHES[1])
     with pytest.raises(ValueError, match="not a complete zip archive"):

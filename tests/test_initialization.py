@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from strategies import seeds, starts, widths
 
 import pydlnet as dln
+from pydlnet._validation import widths_of
 
 RANDOM = {
     "balanced": lambda sizes, rng, **kw: dln.init.balanced(sizes, 0.5, rng, **kw),
@@ -30,6 +31,7 @@ def test_starts_have_the_shapes_of_their_widths(start):
     sizes, weights = start
     assert isinstance(weights, list)
     assert [w.shape for w in weights] == [(b, a) for a, b in itertools.pairwise(sizes)]
+    assert widths_of(weights) == tuple(sizes)
     for w in weights:
         assert w.dtype == np.float64
         assert w.flags.c_contiguous
@@ -238,6 +240,33 @@ def test_wrong_widths(kind, sizes, error):
 def test_wrong_scales(kind, scale):
     with pytest.raises((ValueError, TypeError), match=r"scale"):
         BUILD[kind]((3, 3, 3), scale)
+
+
+@pytest.mark.parametrize(
+    ("build", "name"),
+    [
+        (lambda **kw: dln.init.balanced((3, 3), 1e300, 0, **kw), "scale"),
+        (lambda **kw: dln.init.gaussian((3, 3), 1e300, 0, **kw), "end_to_end_scale"),
+        (lambda **kw: dln.init.gaussian((3, 3), std=1e300, rng=0, **kw), "std"),
+        (lambda **kw: dln.init.uniform((1, 3), 1e300, 0, **kw), "scale"),
+        (lambda **kw: dln.init.balanced_from(1e300 * np.eye(3), (3, 3), **kw), "matrix"),
+        (lambda **kw: dln.init.identity((3, 3), 1e300, **kw), "scale"),
+        (lambda **kw: dln.init.orthogonal((3, 3), 1e300, 0, **kw), "scale"),
+        (lambda **kw: dln.init.spectral(np.eye(3), (3, 3), 1e300, **kw), "scale"),
+    ],
+)
+def test_an_overflow_names_the_argument(build, name):
+    with pytest.raises(ValueError, match=f"^{name}: expected layers in the range of float32"):
+        build(dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    ("scale", "name"),
+    [({"end_to_end_scale": 1.7e308}, "end_to_end_scale"), ({"std": 1.7e308}, "std")],
+)
+def test_an_overflow_of_the_draw_names_the_argument(scale, name):
+    with pytest.raises(ValueError, match=f"^{name}: expected finite numbers in the range of float"):
+        dln.init.gaussian((1, 100), rng=0, **scale)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.longdouble, int, complex, "no"])

@@ -402,3 +402,39 @@ def test_batches_need_samples(kind):
     problem = problem_case(kind, (3, 4)).problem
     with pytest.raises(ValueError, match="batch_size"):
         dln.run(problem, network(WIDTHS), dln.GradientDescent(0.1, batch_size=2), n_steps=1)
+
+
+# -- Errors --
+
+
+@pytest.mark.parametrize("epsilon", [0, 0.0, -0.0])
+def test_one_rate_for_all_layers_needs_an_epsilon(epsilon):
+    with pytest.raises(ValueError, match=r"epsilon: expected a finite number > 0, got -?0\.0"):
+        dln.GroupRMSprop(0.1, epsilon=epsilon)
+
+
+def test_one_rate_for_all_layers_at_a_stationary_point():
+    """Without epsilon the rate would be 0.1 / 0."""
+    trajectory = dln.run(
+        dln.TargetMatrix(np.eye(2)),
+        [np.eye(2)],
+        dln.GroupRMSprop(0.1),
+        n_steps=3,
+        record=dln.Record("learning_rate", every=1),
+    )
+    assert trajectory.status == "finished"
+    assert_same_bits(trajectory.weights[0], np.eye(2))
+    np.testing.assert_allclose(trajectory.data["learning_rate"], 0.1 / 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("description", "message"),
+    [
+        ({"kind": "adamm"}, "; did you mean 'Adam'"),
+        ({"kind": "Adam", "Epsilom": 1.0}, "; did you mean 'epsilon'"),
+        ({"kind": "?"}, r"got '\?'$"),
+    ],
+)
+def test_the_description_of_an_unknown_method(description, message):
+    with pytest.raises(ValueError, match=message):
+        dln.methods.method_from_dict(description)

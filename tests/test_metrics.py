@@ -107,3 +107,11 @@ def test_wrong_matrices(name, matrix):
 def test_wrong_shapes(name):
     with pytest.raises(ValueError, match=r"\(2, 3\).*\(3, 2\)"):
         getattr(dln.metrics, name)(np.ones((3, 2)), np.ones((2, 3)))
+
+
+@pytest.mark.parametrize("name", dln.metrics.__all__)
+def test_the_docstring_says_what_is_raised(name):
+    """All of them check their arguments."""
+    assert (
+        "    Raises\n    ------\n    ValueError, TypeError\n" in getattr(dln.metrics, name).__doc__
+    )

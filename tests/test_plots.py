@@ -139,3 +139,9 @@ def test_what_was_not_recorded_is_named(draw, quantity):
 def test_modes_below_one():
     with pytest.raises(ValueError, match="modes: expected an integer >= 1, got 0"):
         dln.plot.singular_values(dataset(), modes=0)
+
+
+@pytest.mark.parametrize("modes", [1.5, "2", True])
+def test_modes_that_are_no_integer(modes):
+    with pytest.raises(TypeError, match="modes: expected an integer, got"):
+        dln.plot.singular_values(dataset(), modes=modes)

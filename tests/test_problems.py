@@ -162,6 +162,29 @@ def test_zero_residuals_have_zero_gradient(power):
     np.testing.assert_array_equal(gradient, 0.0)
 
 
+def run_in_single(problem, **keywords):
+    weights = [np.zeros(problem.shape, np.float32)]
+    return dln.run(problem, weights, dln.GradientDescent(0.0), n_steps=1, **keywords)
+
+
+@pytest.mark.parametrize(
+    ("name", "inputs", "outputs"), [("inputs", 3e38, 1.0), ("outputs", 1.0, 3e38)]
+)
+def test_sufficient_statistics_beyond_float32(name, inputs, outputs):
+    """The data fit, but a column of 100 samples has ten times their size as its norm."""
+    problem = dln.Regression(np.full((100, 1), inputs), np.full((100, 1), outputs))
+    with pytest.raises(ValueError, match=f"{name}, reduced .*: expected numbers in .* float32"):
+        run_in_single(problem)
+    assert np.isfinite(problem.value_and_gradient([[0.0]])[0])
+
+
+def test_the_constant_of_sufficient_statistics_may_be_beyond_float32():
+    problem = dln.Regression(np.ones((4, 1)), [1e25, -1e25, 1e25, -1e25])
+    trajectory = run_in_single(problem)
+    assert trajectory.status == "finished"
+    np.testing.assert_allclose(trajectory.data["loss"], 0.5e50)
+
+
 # -- whiten --
 
 
@@ -387,3 +410,20 @@ def test_user_loss_raising_comes_through():
 
     with pytest.raises(LookupError, match="mine"):
         dln.EndToEndLoss(loss, (2, 3)).value_and_gradient(np.ones((2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "entry"), [(np.float64, np.nan), (np.float64, np.inf), (np.float32, 1e300)]
+)
+def test_user_loss_with_a_gradient_that_is_not_finite(dtype, entry):
+    """The run ends before the step that would make the weights infinite or NaN."""
+
+    def loss(matrix):
+        return 1.0, np.where(np.eye(2) > 0, entry, 0.0) if matrix[0, 0] < 0.5 else np.ones((2, 2))
+
+    weights = [np.ones((2, 2), dtype)]
+    problem = dln.EndToEndLoss(loss, (2, 2))
+    trajectory = dln.run(problem, weights, dln.GradientDescent(0.2), n_steps=9)
+    assert (trajectory.status, trajectory.step) == ("diverged", 3)
+    np.testing.assert_allclose(trajectory.weights[0], 0.4, rtol=1e-6)
+    assert np.isnan(trajectory.data["loss"][-1])

@@ -175,3 +175,18 @@ def test_reduced_least_squares_has_the_same_loss(n_samples):
     expected = np.sum((inputs @ best - outputs) ** 2)
     assert residual == pytest.approx(expected, rel=1e-12, abs=1e-28)
     assert residual >= 0
+
+
+@pytest.mark.parametrize("scale", [1e-170, 1e-155, 1.0, 1e150])
+def test_qr_of_columns_whose_squares_leave_the_range(scale):
+    rng = np.random.default_rng(5)
+    inputs, outputs = rng.standard_normal((40, 6)), rng.standard_normal((40, 2))
+    scales = np.array([1.0, scale, 1.0, scale, 3.0, 1.0])
+    r, qty, residual = _core.reduce_least_squares(inputs * scales, outputs)
+    # The same sums of squares as the data themselves, column by column.
+    w = rng.standard_normal((6, 2))
+    direct = np.sum((inputs @ w - outputs) ** 2)
+    np.testing.assert_allclose(np.sum((r / scales @ w - qty) ** 2) + residual, direct, rtol=1e-13)
+    q, r = _core.qr(inputs * scales)
+    np.testing.assert_allclose(q @ (r / scales), inputs, atol=1e-14)
+    np.testing.assert_allclose(q.T @ q, np.eye(6), atol=1e-14)

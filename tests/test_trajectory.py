@@ -335,3 +335,41 @@ def test_continuing_with_another_problem():
 def test_a_fresh_run_needs_a_method():
     with pytest.raises((TypeError, ValueError), match="method"):
         dln.run(dln.TargetMatrix(np.ones((3, 5))), network(WIDTHS), n_steps=1)
+
+
+# -- Damaged files --
+
+
+@pytest.mark.parametrize(
+    "chunk", ["state/weights_0/c/0/0", "state/numbers/c/0", "loss/c/0", "step/c/0"]
+)
+def test_a_missing_chunk_is_an_error_and_not_nan(tmp_path, chunk):
+    pytest.importorskip("zarr")
+    run = dln.run(
+        dln.TargetMatrix(np.zeros((3, 3))), [np.zeros((3, 3))], dln.GradientDescent(0.1), n_steps=5
+    )
+    run.save(tmp_path / "a.zarr")
+    dln.open(tmp_path / "a.zarr")  # zeros are chunks, too
+    (tmp_path / "a.zarr" / chunk).unlink()
+    with pytest.raises(ValueError, match="damaged"):
+        dln.open(tmp_path / "a.zarr")
+
+
+def test_a_file_without_its_state_is_an_error(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    run = dln.run(dln.TargetMatrix(np.eye(3)), network((3, 3)), dln.GradientDescent(0.1), n_steps=5)
+    for broken in ("state", "state/weights_0"):
+        run.save(tmp_path / "a.nc")
+        with h5py.File(tmp_path / "a.nc", "a") as file:
+            del file[broken]
+        with pytest.raises(ValueError, match=r"damaged.*"):
+            dln.open(tmp_path / "a.nc")
+
+
+def test_wrong_targets_are_refused_by_name(tmp_path):
+    run = dln.run(dln.TargetMatrix(np.eye(3)), network((3, 3)), dln.GradientDescent(0.1), n_steps=5)
+    (tmp_path / "folder.nc").mkdir()
+    with pytest.raises(ValueError, match=r"path: expected a file"):
+        run.save(tmp_path / "folder.nc")
+    with pytest.raises(FileNotFoundError, match=r"path: expected an existing folder.*missing"):
+        run.save(tmp_path / "missing" / "a.nc")

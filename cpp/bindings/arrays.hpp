@@ -161,5 +161,6 @@ void register_decompositions(py::module_& module);
 void register_losses(py::module_& module);
 void register_chain(py::module_& module);
 void register_descent(py::module_& module);
+void register_interruptions(py::module_& module);
 
 }  // namespace dlnet::bindings

@@ -13,62 +13,11 @@ namespace dlnet::bindings {
 
 namespace {
 
-using Session = std::variant<Descent<double>, Descent<float>>;
-constexpr const char* session_name = "dlnet.Descent";
-
-constexpr std::array<const char*, n_quantities> quantity_names = {
-    "time",
-    "loss",
-    "learning_rate",
-    "gradient_norm",
-    "reconstruction_error",
-    "held_out_error",
-    "singular_value",
-    "left_singular_vector",
-    "right_singular_vector",
-    "effective_rank",
-    "stable_rank",
-    "nuclear_norm",
-    "alignment",
-    "imbalance",
-    "layer_norm",
-    "layer_singular_value",
+struct Session {
+  std::variant<Descent<double>, Descent<float>> descent;
+  std::vector<std::string> variables;  // that workspaces were made for
 };
-
-Quantity quantity_named(const std::string& name) {
-  for (std::size_t q = 0; q < n_quantities; ++q) {
-    if (name == quantity_names[q]) return static_cast<Quantity>(q);
-  }
-  throw std::invalid_argument("unknown variable: " + name);
-}
-
-// Entries of one record.
-Index record_size(Quantity quantity, const Widths& widths) {
-  const Index k = std::min(widths.front(), widths.back());
-  const Index depth = static_cast<Index>(widths.size()) - 1;
-  switch (quantity) {
-    case Quantity::singular_value:
-    case Quantity::alignment:
-      return k;
-    case Quantity::left_singular_vector:
-      return widths.back() * k;
-    case Quantity::right_singular_vector:
-      return widths.front() * k;
-    case Quantity::imbalance:
-      return depth - 1;
-    case Quantity::layer_norm:
-      return depth;
-    case Quantity::layer_singular_value: {
-      Index widest = 0;
-      for (std::size_t j = 0; j + 1 < widths.size(); ++j) {
-        widest = std::max(widest, std::min(widths[j], widths[j + 1]));
-      }
-      return depth * widest;
-    }
-    default:
-      return 1;
-  }
-}
+constexpr const char* session_name = "dlnet.Descent";
 
 Method method_named(const std::string& name) {
   constexpr std::array<const char*, 7> names = {
@@ -130,31 +79,6 @@ Wanted to_wanted(const std::vector<std::string>& variables, const StopRule& stop
   return wanted;
 }
 
-Knowledge to_knowledge(const py::object& ground_truth, const py::object& held_out,
-                       const Widths& widths) {
-  Knowledge knowledge;
-  if (!ground_truth.is_none()) {
-    knowledge.ground_truth =
-        to_matrix<double>(py::cast<Array<double>>(ground_truth), "ground_truth");
-    require(knowledge.ground_truth->rows() == widths.back() &&
-                knowledge.ground_truth->cols() == widths.front(),
-            "ground_truth: expected the shape of the end-to-end matrix");
-  }
-  if (!held_out.is_none()) {
-    const auto parts = py::cast<py::tuple>(held_out);
-    knowledge.held_out_rows =
-        to_indices(py::cast<Array<std::int64_t>>(parts[0]), widths.back(), "held_out rows");
-    knowledge.held_out_cols =
-        to_indices(py::cast<Array<std::int64_t>>(parts[1]), widths.front(), "held_out columns");
-    const auto values = to_span(py::cast<Array<double>>(parts[2]));
-    knowledge.held_out_values.assign(values.begin(), values.end());
-    require(knowledge.held_out_rows.size() == values.size() &&
-                knowledge.held_out_cols.size() == values.size(),
-            "held_out: expected rows, columns and values of one length");
-  }
-  return knowledge;
-}
-
 struct Opening {
   py::list weights;
   py::capsule loss;
@@ -168,6 +92,34 @@ struct Opening {
   py::object held_out;
 };
 
+bool is_among(const std::vector<std::string>& variables, const char* name) {
+  return std::find(variables.begin(), variables.end(), name) != variables.end();
+}
+
+Knowledge to_knowledge(const Opening& opening, const Widths& widths) {
+  Knowledge knowledge;
+  if (is_among(opening.variables, "reconstruction_error")) {
+    require(!opening.ground_truth.is_none(), "ground_truth: expected for reconstruction_error");
+    knowledge.ground_truth =
+        to_matrix<double>(py::cast<Array<double>>(opening.ground_truth), "ground_truth");
+    require(knowledge.ground_truth->rows() == widths.back() &&
+                knowledge.ground_truth->cols() == widths.front(),
+            "ground_truth: expected the shape of the end-to-end matrix");
+  }
+  if (is_among(opening.variables, "held_out_error")) {
+    require(!opening.held_out.is_none(), "held_out: expected for held_out_error");
+    const auto [rows, cols, values] =
+        py::cast<std::tuple<Array<std::int64_t>, Array<std::int64_t>, Array<double>>>(
+            opening.held_out);
+    knowledge.held_out_rows = to_indices(rows, widths.back(), "held_out rows");
+    knowledge.held_out_cols = to_indices(cols, widths.front(), "held_out columns");
+    knowledge.held_out_values.assign(values.data(), values.data() + values.size());
+    require(rows.size() > 0 && rows.size() == values.size() && cols.size() == values.size(),
+            "held_out: expected rows, columns and values of one length");
+  }
+  return knowledge;
+}
+
 template <class Scalar>
 py::capsule open_as(const Opening& opening) {
   const Widths widths = widths_of(opening.weights);
@@ -180,11 +132,11 @@ py::capsule open_as(const Opening& opening) {
             "batch_size: expected a positive number and a loss with samples");
     batches.emplace(batch_loss->n_samples(), opening.batch_size, opening.seed);
   }
-  auto session = std::make_unique<Session>(
-      std::in_place_type<Descent<Scalar>>, widths, loss, batch_loss, std::move(batches),
-      opening.settings, opening.stop, to_wanted(opening.variables, opening.stop),
-      to_knowledge(opening.ground_truth, opening.held_out, widths));
-  auto& descent = std::get<Descent<Scalar>>(*session);
+  Descent<Scalar> built(widths, loss, batch_loss, std::move(batches), opening.settings,
+                        opening.stop, to_wanted(opening.variables, opening.stop),
+                        to_knowledge(opening, widths));
+  auto session = std::make_unique<Session>(Session{std::move(built), opening.variables});
+  auto& descent = std::get<Descent<Scalar>>(session->descent);
   for (std::size_t j = 0; j < descent.network().depth(); ++j) {
     copy_layer(opening.weights[j], descent.network().weight(j));
   }
@@ -213,7 +165,7 @@ py::capsule open_descent(const py::list& weights, const py::capsule& loss,
 
 template <class Visit>
 decltype(auto) visit_session(const py::capsule& capsule, const Visit& visit) {
-  return std::visit(visit, from_capsule<Session>(capsule, session_name));
+  return std::visit(visit, from_capsule<Session>(capsule, session_name).descent);
 }
 
 template <class T>
@@ -225,10 +177,14 @@ T* rows_of(const py::handle& item, Index n_records, Index size, const std::strin
 }
 
 template <class Scalar>
-Sink<Scalar> to_sink(const py::dict& arrays, Index n_records, const Widths& widths) {
+Sink<Scalar> to_sink(const py::capsule& session, const py::dict& arrays, Index n_records,
+                     const Widths& widths) {
+  const auto& variables = from_capsule<Session>(session, session_name).variables;
   Sink<Scalar> sink;
   for (const auto& [key, value] : arrays) {
     const auto name = py::cast<std::string>(key);
+    require(name == "time" || is_among(variables, name.c_str()),
+            name + ": not among the variables that the session was opened with");
     if (name == "end_to_end") {
       sink.end_to_end = rows_of<Scalar>(value, n_records, widths.back() * widths.front(), name);
     } else if (name.front() != 'W') {
@@ -246,9 +202,6 @@ Sink<Scalar> to_sink(const py::dict& arrays, Index n_records, const Widths& widt
   return sink;
 }
 
-constexpr std::array<const char*, 6> outcome_names = {"reached",   "recorded", "check",
-                                                      "converged", "diverged", "paused"};
-
 const char* advance(const py::capsule& session, std::int64_t until, const Array<double>& rates,
                     std::int64_t first_rate, const Array<std::int64_t>& record_steps,
                     const py::dict& arrays, bool pause_after_record, double seconds) {
@@ -260,7 +213,7 @@ const char* advance(const py::capsule& session, std::int64_t until, const Array<
     plan.rates = to_span(rates);
     plan.first_rate = first_rate;
     plan.record_steps = {record_steps.data(), static_cast<std::size_t>(record_steps.size())};
-    plan.sink = to_sink<Scalar>(arrays, record_steps.size(), descent.network().widths());
+    plan.sink = to_sink<Scalar>(session, arrays, record_steps.size(), descent.network().widths());
     plan.pause_after_record = pause_after_record;
     plan.seconds = seconds;
     const py::gil_scoped_release release;
@@ -271,7 +224,7 @@ const char* advance(const py::capsule& session, std::int64_t until, const Array<
 // Into the only row of the arrays.
 void record(const py::capsule& session, const py::dict& arrays, double rate) {
   visit_session(session, [&]<class Scalar>(Descent<Scalar>& descent) {
-    const auto sink = to_sink<Scalar>(arrays, 1, descent.network().widths());
+    const auto sink = to_sink<Scalar>(session, arrays, 1, descent.network().widths());
     const py::gil_scoped_release release;
     descent.record(sink, 0, rate);
   });
@@ -368,6 +321,9 @@ void register_descent(py::module_& module) {
   });
   module.def("is_finite", [](const py::capsule& session) {
     return visit_session(session, [](const auto& descent) { return descent.is_finite(); });
+  });
+  module.def("loss", [](const py::capsule& session) {
+    return visit_session(session, [](const auto& descent) { return descent.loss(); });
   });
   module.def("is_recorded", [](const py::capsule& session) {
     return visit_session(session, [](const auto& descent) { return descent.is_recorded(); });

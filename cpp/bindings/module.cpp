@@ -8,4 +8,5 @@ PYBIND11_MODULE(DLNET_MODULE, module) {
   register_losses(module);
   register_chain(module);
   register_descent(module);
+  register_interruptions(module);
 }

@@ -2,11 +2,11 @@
 // can look around between them; where a slice ends never changes a number.
 #pragma once
 
-#include <chrono>
 #include <cmath>
 #include <memory>
 
 #include "batches.hpp"
+#include "clock.hpp"
 #include "losses/loss.hpp"
 #include "observables.hpp"
 #include "optimizers.hpp"
@@ -23,6 +23,10 @@ enum class Outcome {
   paused,     // the slice of time is over
 };
 
+// In the order of Outcome.
+inline constexpr std::array<const char*, 6> outcome_names = {"reached",   "recorded", "check",
+                                                             "converged", "diverged", "paused"};
+
 struct StopRule {
   double loss = -std::numeric_limits<double>::infinity();
   double gradient_norm = -1.0;
@@ -33,58 +37,13 @@ struct StopRule {
 // What one slice is to do.
 template <class Scalar>
 struct Plan {
-  std::int64_t until = 0;                      // stop before the update that leaves this step
-  std::span<const double> rates;               // of steps first_rate, first_rate + 1, ...
-  std::int64_t first_rate = 0;                 //
+  std::int64_t until = 0;         // stop before the update that leaves this step
+  std::span<const double> rates;  // of steps first_rate, first_rate + 1, ...
+  std::int64_t first_rate = 0;
   std::span<const std::int64_t> record_steps;  // ascending; those behind the current step are past
   Sink<Scalar> sink;                           // row r is for record_steps[r]
   bool pause_after_record = false;
   double seconds = 0.05;
-};
-
-// A sum of many small terms that keeps the digits a plain sum would lose (Neumaier).
-struct Clock {
-  double sum = 0.0;
-  double lost = 0.0;
-  double now() const { return sum + lost; }
-  void advance(double dt) {
-    const double next = sum + dt;
-    lost += std::abs(sum) >= std::abs(dt) ? (sum - next) + dt : (dt - next) + sum;
-    sum = next;
-  }
-};
-
-// Tells when a slice is over. Looking at the clock costs as much as a step of the smallest
-// networks, so the watch learns how many steps it can let pass: about a millisecond's worth.
-class Watch {
- public:
-  explicit Watch(double seconds)
-      : last_look_(Time::now()),
-        deadline_(last_look_ + std::chrono::duration_cast<Time::duration>(
-                                   std::chrono::duration<double>(seconds))) {}
-
-  // After every step; `look` asks for a look at the clock in any case.
-  bool is_over(bool look) {
-    if (++steps_ < stride_ && !look) return false;
-    const Time::time_point now = Time::now();
-    const auto elapsed = now - last_look_;
-    if (elapsed < std::chrono::microseconds(500)) {
-      stride_ *= 2;
-    } else if (elapsed > std::chrono::milliseconds(2)) {
-      stride_ = std::max<std::int64_t>(1, stride_ / 4);
-    }
-    last_look_ = now;
-    steps_ = 0;
-    return now >= deadline_;
-  }
-
- private:
-  using Time = std::chrono::steady_clock;
-
-  Time::time_point last_look_;
-  Time::time_point deadline_;
-  std::int64_t steps_ = 0;
-  std::int64_t stride_ = 1;
 };
 
 template <class Scalar>
@@ -127,7 +86,7 @@ class Descent {
     auto next = static_cast<std::size_t>(upcoming - plan.record_steps.begin());
     while (true) {
       const bool scheduled = next < plan.record_steps.size() && plan.record_steps[next] == step_;
-      evaluate(scheduled);
+      evaluate(scheduled || checks_gradient_norm());
       const bool diverged = !is_finite();
       if (scheduled && !recorded_) {
         record(plan.sink, static_cast<Index>(next), rate_at(plan, step_));
@@ -136,7 +95,7 @@ class Descent {
       if (diverged) return Outcome::diverged;
       if (!checked_) {
         checked_ = true;
-        if (converged()) return Outcome::converged;
+        if (converged(scheduled)) return Outcome::converged;
         if (stop_.has_condition && step_ % stop_.check_every == 0) return Outcome::check;
       }
       if (step_ == plan.until) return Outcome::reached;
@@ -161,6 +120,8 @@ class Descent {
   }
 
   bool is_recorded() const { return recorded_; }
+  // The full loss at the current step, if it is recorded.
+  double loss() const { return loss_value_; }
   // Whether the loss at the current step, as far as it is known, is finite.
   bool is_finite() const { return !full_ || std::isfinite(loss_value_); }
 
@@ -186,11 +147,14 @@ class Descent {
     full_ = true;
   }
 
-  bool converged() {
-    if (full_ && loss_value_ <= stop_.loss) return true;
-    if (stop_.gradient_norm < 0.0 || step_ % stop_.check_every != 0) return false;
-    evaluate(true);
-    return gradient_norm() <= stop_.gradient_norm;
+  bool checks_gradient_norm() const {
+    return stop_.gradient_norm >= 0.0 && step_ % stop_.check_every == 0;
+  }
+
+  // In a mini-batch run the loss is looked at where it is recorded, as it costs a pass of its own.
+  bool converged(bool scheduled) {
+    if ((scheduled || !batch_loss_) && loss_value_ <= stop_.loss) return true;
+    return checks_gradient_norm() && gradient_norm() <= stop_.gradient_norm;
   }
 
   // Of the full loss, without weight decay.

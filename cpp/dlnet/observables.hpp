@@ -1,10 +1,13 @@
-// The recorded quantities. Everything is evaluated in double from the layers as they are, so that
-// cancellation (imbalance) and small singular values survive in a float32 run as well.
+// The recorded quantities. What is a function of the layers is evaluated in double from them as
+// they are, so that cancellation (imbalance) and small singular values survive in a float32 run as
+// well; gradients are the run's own.
 #pragma once
 
+#include <array>
 #include <cmath>
 #include <limits>
 #include <optional>
+#include <string>
 #include <type_traits>
 #include <vector>
 
@@ -32,6 +35,65 @@ enum class Quantity : std::size_t {
   layer_singular_value,
 };
 inline constexpr std::size_t n_quantities = 16;
+
+// In the order of Quantity; the dataset's names.
+inline constexpr std::array<const char*, n_quantities> quantity_names = {
+    "time",
+    "loss",
+    "learning_rate",
+    "gradient_norm",
+    "reconstruction_error",
+    "held_out_error",
+    "singular_value",
+    "left_singular_vector",
+    "right_singular_vector",
+    "effective_rank",
+    "stable_rank",
+    "nuclear_norm",
+    "alignment",
+    "imbalance",
+    "layer_norm",
+    "layer_singular_value",
+};
+
+inline Quantity quantity_named(const std::string& name) {
+  for (std::size_t q = 0; q < n_quantities; ++q) {
+    if (name == quantity_names[q]) return static_cast<Quantity>(q);
+  }
+  throw std::invalid_argument("unknown variable: " + name);
+}
+
+// Columns of a table with one row a layer for its singular values.
+inline Index widest_spectrum(const Widths& widths) {
+  Index widest = 0;
+  for (std::size_t j = 0; j + 1 < widths.size(); ++j) {
+    widest = std::max(widest, std::min(widths[j], widths[j + 1]));
+  }
+  return widest;
+}
+
+// Entries of one record.
+inline Index record_size(Quantity quantity, const Widths& widths) {
+  const Index k = std::min(widths.front(), widths.back());
+  const Index depth = static_cast<Index>(widths.size()) - 1;
+  switch (quantity) {
+    case Quantity::singular_value:
+    case Quantity::alignment:
+      return k;
+    case Quantity::left_singular_vector:
+      return widths.back() * k;
+    case Quantity::right_singular_vector:
+      return widths.front() * k;
+    case Quantity::imbalance:
+      return depth - 1;
+    case Quantity::layer_norm:
+      return depth;
+    case Quantity::layer_singular_value:
+      return depth * widest_spectrum(widths);
+    default:
+      return 1;
+  }
+}
 
 // What problems know besides their loss.
 struct Knowledge {
@@ -318,10 +380,7 @@ class Observer {
 
   void record_layer_spectra(double* out, bool diverged, Index at) {
     const Network<double>& network = view_.network();
-    Index widest = 0;
-    for (std::size_t j = 0; j < network.depth(); ++j) {
-      widest = std::max(widest, std::min(widths_[j], widths_[j + 1]));
-    }
+    const Index widest = widest_spectrum(widths_);
     out += at * static_cast<Index>(network.depth()) * widest;
     for (std::size_t j = 0; j < network.depth(); ++j, out += widest) {
       const Matrix<double>& weight = network.weight(j);

@@ -4,6 +4,7 @@
 // the method; scalars are computed in double and rounded once.
 #pragma once
 
+#include <array>
 #include <cmath>
 #include <cstdint>
 
@@ -12,6 +13,10 @@
 namespace dlnet {
 
 enum class Method { gradient_descent, momentum, group_rmsprop, rmsprop, adam, adagrad, adadelta };
+
+// In the order of Method.
+inline constexpr std::array<const char*, 7> method_names = {
+    "gradient_descent", "momentum", "group_rmsprop", "rmsprop", "adam", "adagrad", "adadelta"};
 
 struct MethodSettings {
   Method method = Method::gradient_descent;

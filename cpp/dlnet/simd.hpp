@@ -52,9 +52,4 @@ inline void store(Scalar* p, Vector<Scalar> v) {
   *reinterpret_cast<Vector<Scalar>*>(p) = v;
 }
 
-template <class Scalar>
-inline Vector<Scalar> broadcast(Scalar x) {
-  return x - Vector<Scalar>{};
-}
-
 }  // namespace dlnet

@@ -38,7 +38,7 @@ except ImportError:
             "folder: install it with `pip install .` or `pip install --editable .`"
         ) from None
 
-LEVELS = ("v1", "v2", "v3", "v4")
+LEVELS = ("v2", "v3", "v4")
 
 
 def _is_built(isa: str) -> bool:
@@ -47,7 +47,7 @@ def _is_built(isa: str) -> bool:
 
 def available() -> tuple[str, ...]:
     """Return the instruction sets that this machine runs and this installation has, best last."""
-    names = ("generic", *LEVELS[: _cpu.x86_64_level()])
+    names = ("generic", *LEVELS[: max(0, _cpu.x86_64_level() - 1)])
     return tuple(name for name in names if _is_built(name))
 
 
@@ -96,3 +96,7 @@ time = _module.time
 step = _module.step
 is_recorded = _module.is_recorded
 is_finite = _module.is_finite
+loss = _module.loss
+
+count_interruptions = _module.count_interruptions
+n_interruptions = _module.n_interruptions

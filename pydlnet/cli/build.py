@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 import pydlnet as dln
+from pydlnet._validation import as_count, widths_of
 
 from .config import Config, check_keys
-from .signatures import Section, as_count, as_flag, call, find_kind, located, parameters
+from .signatures import Section, as_flag, call, find_kind, located, parameters
 from .sources import Source, read
 
 __all__ = ["Experiment", "build"]
@@ -27,6 +28,9 @@ _ARRAYS = frozenset(
     {"inputs", "outputs", "labels", "target", "rows", "columns", "values", "measurements"}
     | {"matrix", "mask", "ground_truth", "held_out"}
 )
+
+# Those of them that are tuples of arrays: a list of names is not one of columns to stack.
+_TUPLES = frozenset({"held_out"})
 
 _MOST_STEPS = 10**18  # more than anybody can take, and what 64-bit integers hold
 
@@ -62,9 +66,9 @@ class Experiment:
     notes: list[str]
 
     @property
-    def widths(self) -> list[int]:
+    def widths(self) -> tuple[int, ...]:
         """Widths of the network, input first."""
-        return [self.weights[0].shape[1], *(layer.shape[0] for layer in self.weights)]
+        return widths_of(self.weights)
 
     def execute(self, **keywords: Any) -> dln.Trajectory:
         """Run, with keywords of `pydlnet.run` in place of those in the file."""
@@ -198,10 +202,10 @@ def _widths(section: Section, shape: tuple[int, int]) -> list[int]:
         return []
     if "depth" not in section:
         raise ValueError("[start]: expected widths, or depth and hidden_width")
-    depth = as_count("start.depth", section["depth"])
+    depth = as_count(section["depth"], "start.depth", 1)
     if depth > 1 and "hidden_width" not in section:
         raise ValueError("[start]: expected hidden_width, the width of all hidden layers")
-    hidden = as_count("start.hidden_width", section.get("hidden_width", 1))
+    hidden = as_count(section.get("hidden_width", 1), "start.hidden_width", 1)
     return [shape[1], *[hidden] * (depth - 1), shape[0]]
 
 
@@ -227,7 +231,7 @@ def _run_keywords(section: Section) -> dict[str, Any]:
     check_keys(section, known, where="[run]")
     if "n_steps" not in section:
         raise ValueError("[run]: n_steps is missing")
-    as_count("run.n_steps", section["n_steps"], least=0, most=_MOST_STEPS)
+    as_count(section["n_steps"], "run.n_steps", 0, _MOST_STEPS)
     return dict(section)
 
 
@@ -241,14 +245,15 @@ def _with_arrays(
 ) -> dict[str, Any]:
     """Put the arrays of `data` in place of their names, and of arguments that are missing."""
     values = [value if isinstance(value, list) else [value] for value in keywords.values()]
-    named = [name for names in values for name in names if isinstance(name, str)]
+    named = [part for parts in values for part in parts if isinstance(part, str)]
     result = dict(keywords)
     for argument, parameter in inspect.signature(factory).parameters.items():
         if argument not in _ARRAYS:
             continue
         if argument in keywords:
             rest = source.without(named) if keywords[argument] == "*" else source
-            value = located(f"{name}.{argument}", rest.pick, keywords[argument])
+            pick = rest.pick_each if argument in _TUPLES else rest.pick
+            value = located(f"{name}.{argument}", pick, keywords[argument])
         elif parameter.default is parameter.empty:
             value = located(f"{name}.{argument}", source.default, argument)
         else:

@@ -4,7 +4,6 @@ What the keys of a section mean is not known here: `build` takes that from the s
 public functions.
 """
 
-import difflib
 import os
 import re
 import tomllib
@@ -12,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from pydlnet._validation import hint
 
 __all__ = ["SECTIONS", "Config", "check_keys", "load", "nearest"]
 
@@ -87,11 +88,7 @@ def check_keys(
 
 def nearest(name: object, known: Sequence[str]) -> str:
     """Say which known name is meant, or list them all if none is near."""
-    lowered = {candidate.lower(): candidate for candidate in known}
-    near = difflib.get_close_matches(str(name).lower(), lowered, n=1)
-    if near:
-        return f"; did you mean {lowered[near[0]]!r}?"
-    return f"; known are {', '.join(known)}"
+    return hint(name, known) or f"; known are {', '.join(known)}"
 
 
 def _parse(path: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from .text import describe
 
 __all__ = ["print_info"]
 
-_NEEDED = ("numpy", "xarray", "h5netcdf", "h5py", "matplotlib", "typer")
+_NEEDED = ("numpy", "xarray", "h5netcdf", "h5py", "matplotlib", "tqdm", "typer")
 _OPTIONAL = ("zarr", "torch", "jax", "scikit-learn", "dask", "pandas")
 
 

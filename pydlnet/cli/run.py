@@ -1,12 +1,14 @@
 """``pydlnet run``: run an experiment file, or say what it would do."""
 
 import reprlib
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
 import pydlnet as dln
+from pydlnet.interruption import noticing_interruption
 
 from .build import Experiment, build
 from .config import Config, check_keys, load
@@ -46,7 +48,11 @@ def run_file(path: Path, settings: list[str], *, dry_run: bool, overwrite: bool)
         raise ValueError('output.picture: needs "loss" in record.quantities')
     experiment.method.check_steps(experiment.run["n_steps"])
     # The record of step 0 shows whether everything fits together, and how large a record is.
-    start = experiment.execute(n_steps=0, progress=False)
+    with noticing_interruption() as interruption:
+        start = experiment.execute(n_steps=0, progress=False)
+    if interruption:
+        print("interrupted before the first step; nothing is saved", file=sys.stderr)
+        return 130
     print(_summary(config, experiment, output, start.data.nbytes), flush=True)
     if dry_run:
         return 0

@@ -6,12 +6,12 @@ from typing import Any
 
 from .config import check_keys, nearest
 
-__all__ = ["Section", "as_count", "as_flag", "call", "find_kind", "located", "parameters"]
+__all__ = ["Section", "as_flag", "call", "find_kind", "located", "parameters"]
 
 Section = Mapping[str, Any]
 
-# A file cannot hold a function.
-_FUNCTIONS = frozenset({"condition", "function", "hessian_product", "progress"})
+_FUNCTIONS = frozenset({"condition"})  # a file cannot hold one
+_OF_THE_TERMINAL = frozenset({"progress"})  # no part of an experiment
 
 
 def find_kind(
@@ -28,7 +28,8 @@ def find_kind(
 
 def parameters(factory: Callable[..., Any]) -> list[str]:
     """Return the parameters of a public function that a file can give."""
-    return [name for name in inspect.signature(factory).parameters if name not in _FUNCTIONS]
+    left_out = _FUNCTIONS | _OF_THE_TERMINAL
+    return [name for name in inspect.signature(factory).parameters if name not in left_out]
 
 
 def call(name: str, factory: Callable[..., Any], keywords: Mapping[str, Any]) -> Any:
@@ -57,15 +58,4 @@ def as_flag(name: str, key: str, value: Any) -> bool:
     """Return true or false."""
     if not isinstance(value, bool):
         raise TypeError(f"{name}.{key}: expected true or false, got {value!r}")
-    return value
-
-
-def as_count(name: str, value: Any, least: int = 1, most: int | None = None) -> int:
-    """Return an integer between the bounds."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name}: expected an integer, got {value!r}")
-    if value < least:
-        raise ValueError(f"{name}: expected an integer >= {least}, got {value}")
-    if most is not None and value > most:
-        raise ValueError(f"{name}: expected an integer <= {most}, got {value}")
     return value

@@ -1,6 +1,8 @@
 """Data files of an experiment: .npy, .npz, .csv and the gas sensor archive."""
 
 import csv
+import io
+import reprlib
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -81,6 +83,26 @@ class Source:
         if isinstance(value, list) and value and all(isinstance(name, str) for name in value):
             return np.stack([self._named(name) for name in value], axis=1)
         return value
+
+    def pick_each(self, value: Any) -> Any:
+        """Return what a key that is a tuple of arrays means: each of its parts picked.
+
+        Parameters
+        ----------
+        value : object
+            A list of names or of numbers, else as in `pick`.
+
+        Returns
+        -------
+        object
+            A tuple for a list.
+
+        Raises
+        ------
+        ValueError
+            If no array has such a name.
+        """
+        return tuple(map(self.pick, value)) if isinstance(value, list) else self.pick(value)
 
     def without(self, names: Sequence[str]) -> "Source":
         """Return the source without some of its arrays."""
@@ -164,8 +186,8 @@ def _read_numpy(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _read_csv(path: Path) -> dict[str, NDArray[Any]]:
-    with path.open(newline="", encoding="utf-8-sig") as stream:
-        rows = list(_rows(stream, path))
+    lines = list(_lines(_text(path), path))
+    rows = [row for _, row in lines]
     if rows and all(_is_number(field) for field in rows[0]):
         return {_SINGLE: _matrix(rows, path)}
     if len(rows) < 2:
@@ -173,33 +195,54 @@ def _read_csv(path: Path) -> dict[str, NDArray[Any]]:
     header = [name.strip() for name in rows[0]]
     if len(set(header)) < len(header) or not all(header):
         raise ValueError(f"data: {path}: expected different names in the first line, got {header}")
+    places = [f"{path}, line {number}" for number, _ in lines[1:]]
     columns = zip(*rows[1:], strict=True)
-    return {name: _column(values) for name, values in zip(header, columns, strict=True)}
+    return {name: _column(values, places) for name, values in zip(header, columns, strict=True)}
 
 
-def _rows(stream: Any, path: Path) -> Iterator[list[str]]:
-    """Yield the lines that are not empty, all of one length."""
-    reader = csv.reader(stream)
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        number = error.object.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"data: {path}, line {number}: expected UTF-8: {error.reason}") from None
+
+
+def _lines(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield number and fields of the lines that are not empty, all of one length."""
+    reader = csv.reader(io.StringIO(text, newline=""))
     width = None
-    for row in reader:
-        if not row:
-            continue
-        width = len(row) if width is None else width
-        if len(row) != width:
-            raise ValueError(
-                f"data: {path}, line {reader.line_num}: expected {width} fields, got {len(row)}"
-            )
-        yield row
+    try:
+        for row in reader:
+            if not row:
+                continue
+            width = len(row) if width is None else width
+            if len(row) != width:
+                raise ValueError(
+                    f"data: {path}, line {reader.line_num}: expected {width} fields, got {len(row)}"
+                )
+            yield reader.line_num, row
+    except csv.Error as error:
+        raise ValueError(f"data: {path}, line {reader.line_num}: {error}") from None
 
 
-def _column(values: Sequence[str]) -> NDArray[Any]:
+def _column(values: Sequence[str], places: Sequence[str]) -> NDArray[Any]:
     """Return integers, else floats, else strings."""
-    for kind in (np.int64, np.float64):
+    for kind in (int, float):
         try:
-            return np.array([kind(value) for value in values])
+            numbers = [kind(value) for value in values]
         except ValueError:
             continue
+        _check_integers(numbers, places)
+        return np.array(numbers, dtype=np.int64 if kind is int else np.float64)
     return np.array(values)
+
+
+def _check_integers(numbers: Sequence[float], places: Sequence[str]) -> None:
+    for number, place in zip(numbers, places, strict=True):
+        if isinstance(number, int) and not -(2**63) <= number < 2**63:
+            shown = reprlib.repr(number)
+            raise ValueError(f"data: {place}: expected an integer of at most 64 bits, got {shown}")
 
 
 def _is_number(text: str) -> bool:

@@ -1,5 +1,6 @@
 """A loss written by the user."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,7 @@ class EndToEndLoss(Problem):
         `function(W) -> (value, gradient)`. W has shape (d_N, d_0) and the dtype of the run; it
         belongs to the function, which may change or keep it. The value is a real number, the
         gradient real numbers of W's shape. Neither need be finite: a run ends as diverged then.
+        The loss counts as NaN where the gradient is not finite.
     shape : tuple of int
         (d_N, d_0).
     ground_truth : array_like, shape (d_N, d_0), optional
@@ -86,4 +88,6 @@ class EndToEndLoss(Problem):
                 f"function: expected a gradient of shape {shape}, got {gradient.shape}"
             )
         with np.errstate(over="ignore"):
-            return value, np.ascontiguousarray(gradient, dtype=dtype)
+            rounded = np.ascontiguousarray(gradient, dtype=dtype)
+        # A run looks at the value only, and would step to weights that are not finite.
+        return value if np.isfinite(rounded).all() else math.nan, rounded

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _core
 from .._validation import FloatArray, as_array, as_matrix, as_real
-from .base import Problem, as_ground_truth, as_reduction
+from .base import Problem, as_ground_truth, as_reduction, check_single_range
 
 
 class _Reduced(NamedTuple):
@@ -43,7 +43,9 @@ class Regression(Problem):
     For p = 2 and more samples than inputs the loss is evaluated through sufficient statistics:
     with the factorisation X = Q R of the inputs, ||X W^T - Y||_F^2 is
     ||R W^T - Q^T Y||_F^2 plus the residual ||Y - Q Q^T Y||_F^2. A step then costs the same for
-    any number of samples, and no digits are lost as they would be in X^T X.
+    any number of samples, and no digits are lost as they would be in X^T X. The entries of R and
+    Q^T Y are up to sqrt(n_samples) times as large as those of X and Y; a run in float32 raises
+    ValueError if they leave its range.
 
     Examples
     --------
@@ -101,14 +103,18 @@ class Regression(Problem):
     def _full_loss(self, single: bool, n_outputs: int) -> object:
         if self.exact_algebra == "none":
             return self._sample_loss(single, n_outputs)
+        reduced = self._reduced
+        if single:  # the constant is kept in float64
+            check_single_range(reduced.inputs, "inputs, reduced to sufficient statistics")
+            check_single_range(reduced.outputs, "outputs, reduced to sufficient statistics")
         return _core.power_loss(
-            self._reduced.inputs,
-            self._reduced.outputs,
+            reduced.inputs,
+            reduced.outputs,
             self.power,
             self.reduction == "mean",
             single,
             n_samples=self.n_samples,
-            constant=self._reduced.constant,
+            constant=reduced.constant,
         )
 
     def _sample_loss(self, single: bool, n_outputs: int) -> object:

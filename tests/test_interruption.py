@@ -1,0 +1,88 @@
+"""Ctrl-C and the end of the process, with runs in other threads."""
+
+PREAMBLE = """
+import os, signal, threading, time
+from concurrent.futures import ThreadPoolExecutor
+import numpy as np
+import pydlnet as dln
+
+problem = dln.TargetMatrix(np.eye(20))
+weights = dln.init.gaussian((20, 20, 20), end_to_end_scale=0.1, rng=0)
+
+def endless(_=None):
+    return dln.run(problem, weights, dln.GradientDescent(1e-9), n_steps=10**12)
+
+def press(after):
+    threading.Timer(after, os.kill, (os.getpid(), signal.SIGINT)).start()
+"""
+
+
+def test_runs_of_a_pool_end_when_the_main_thread_only_waits(isolated):
+    code = f"""{PREAMBLE}
+press(0.5)
+statuses = []
+try:
+    with ThreadPoolExecutor(2) as pool:
+        futures = [pool.submit(endless) for _ in range(2)]
+        for future in futures:
+            future.result()
+except KeyboardInterrupt:
+    statuses = [future.result().status for future in futures]
+assert statuses == ["interrupted"] * 2, statuses
+"""
+    result = isolated(code, timeout=30)
+    assert result.returncode == 0, result.stderr
+
+
+def test_the_process_ends_with_a_run_in_a_daemon_thread(isolated):
+    code = f"""{PREAMBLE}
+threading.Thread(target=endless, daemon=True).start()
+time.sleep(0.3)
+"""
+    result = isolated(code, timeout=30)
+    assert result.returncode == 0, result.stderr
+
+
+def test_ctrl_c_works_as_before_after_a_run(isolated):
+    code = f"""{PREAMBLE}
+dln.run(problem, weights, dln.GradientDescent(1e-9), n_steps=10)
+assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+press(0.2)
+try:
+    time.sleep(20)
+except KeyboardInterrupt:
+    print("raised")
+"""
+    result = isolated(code, timeout=30)
+    assert result.stdout == "raised\n", result.stderr
+
+
+def test_a_handler_of_the_users_own_is_the_only_one_that_hears(isolated):
+    code = f"""{PREAMBLE}
+heard = []
+signal.signal(signal.SIGINT, lambda *_: heard.append(1))
+press(0.2)
+trajectory = dln.run(
+    problem, weights, dln.GradientDescent(1e-9), n_steps=10**12, stop=dln.Stop(seconds=0.6)
+)
+assert trajectory.status == "time_limit" and heard == [1], (trajectory, heard)
+"""
+    result = isolated(code, timeout=30)
+    assert result.returncode == 0, result.stderr
+
+
+def test_ctrl_c_during_the_first_call_of_a_quantity(isolated):
+    code = f"""{PREAMBLE}
+def slow(weights):
+    time.sleep(0.5)
+    return 1.0
+
+press(0.2)
+trajectory = dln.run(
+    problem, weights, dln.GradientDescent(1e-9), n_steps=10**9, record=dln.Record(slow, every=10**8)
+)
+assert trajectory.status == "interrupted", trajectory
+assert trajectory.data["slow"].values[0] == 1.0
+"""
+    result = isolated(code, timeout=30)
+    assert result.returncode == 0, result.stderr
