@@ -1,6 +1,5 @@
 """What a run records, and when it stops."""
 
-import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._validation import as_count, as_real
+from ._validation import as_count, as_real, hint
 from .quantities import QUANTITIES, is_reserved
 from .schedules import (
     EverySteps,
@@ -218,10 +217,9 @@ def _items(quantities: Any) -> Iterator[tuple[str, Quantity | None]]:
 
 def _known(name: str) -> str:
     if name not in QUANTITIES:
-        near = difflib.get_close_matches(name, QUANTITIES, n=3)
-        hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
         raise ValueError(
-            f"quantities: unknown quantity {name!r}; {hint}known are {', '.join(QUANTITIES)}"
+            f"quantities: unknown quantity {name!r}{hint(name, QUANTITIES)}; "
+            f"known are {', '.join(QUANTITIES)}"
         )
     return name
 

@@ -699,3 +699,56 @@ def test_the_gas_sensor_example_without_its_archive(call):
 def test_the_gas_sensor_example(call):
     assert call("run", EXAMPLES / "gas_sensor.toml", "--set", f"data={GAS_SENSOR}")[0] == 0
     check_gas_sensor_run()
+
+
+def test_a_closed_pipe_does_not_stop_a_run(tmp_path):
+    file = tmp_path / "a.toml"
+    file.write_text(
+        """
+[problem]
+kind = "TargetMatrix"
+target = [[3.0, 0.0], [0.0, 1.0]]
+[start]
+kind = "identity"
+widths = [2, 2, 2]
+[method]
+kind = "GradientDescent"
+learning_rate = 0.1
+[run]
+n_steps = 50
+"""
+    )
+    reader, writer = os.pipe()
+    os.close(reader)
+    result = subprocess.run(
+        [sys.executable, "-m", "pydlnet", "run", str(file)],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+        check=False,
+    )
+    os.close(writer)
+    assert result.returncode == 0, result.stderr
+    assert dln.open(tmp_path / "a.nc").status == "finished"
+
+
+def test_an_output_that_is_a_folder_is_refused_before_the_run(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("a.nc").mkdir()
+    Path("a.toml").write_text(
+        """
+[problem]
+kind = "TargetMatrix"
+target = [[3.0]]
+[start]
+kind = "identity"
+widths = [1, 1]
+[method]
+kind = "GradientDescent"
+learning_rate = 0.1
+[run]
+n_steps = 5
+"""
+    )
+    assert main(["run", "a.toml", "--overwrite"]) == 2
+    assert "got a folder" in capsys.readouterr().err

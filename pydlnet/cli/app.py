@@ -30,7 +30,9 @@ def _print_version(wanted: bool) -> None:
     if wanted:
         import pydlnet
 
-        print(f"pydlnet {pydlnet.__version__}")
+        from .text import say
+
+        say(f"pydlnet {pydlnet.__version__}")
         raise typer.Exit
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 import pydlnet as dln
 
 from .picture import draw_depths
-from .text import number
+from .text import number, say
 
 __all__ = ["run_demo"]
 
@@ -61,25 +61,25 @@ def run_demo(folder: Path, seed: int) -> int:
         raise ValueError(f"output: expected a folder, but {str(folder)!r} is a file")
     folder.mkdir(parents=True, exist_ok=True)
     problem = dln.MatrixCompletion.synthetic((_SIZE, _SIZE), _RANK, _N_OBSERVED, seed)
-    print(
+    say(
         f"Complete a {_SIZE} x {_SIZE} matrix of rank {_RANK} from {_N_OBSERVED:,} of its "
         f"{_SIZE**2:,} entries\nwith W = W_N ... W_1, gradient descent from a start near zero, "
         "and nothing that asks for low rank.\n"
     )
-    print(_line(*_COLUMNS), flush=True)
+    say(_line(*_COLUMNS))
     truth = np.asarray(problem.ground_truth)
     trajectories: dict[int, dln.Trajectory] = {}
     for depth in _DEPTHS:
         trajectories[depth] = trajectory = _complete(problem, depth, seed)
         trajectory.save(folder / f"depth{depth}.nc")
-        print(_row(depth, trajectory), flush=True)
+        say(_row(depth, trajectory))
         if trajectory.status == "interrupted":
             return 130
-    print(f"\n{_verdict(truth, trajectories)}\n")
+    say(f"\n{_verdict(truth, trajectories)}\n")
     draw_depths(trajectories, truth, folder / "demo.png")
     names = ", ".join(f"depth{depth}.nc" for depth in _DEPTHS)
-    print(f"Wrote demo.png, {names} to {folder} (those of an earlier demo are replaced).")
-    print(f"More numbers: pydlnet show {folder / 'depth3.nc'}")
+    say(f"Wrote demo.png, {names} to {folder} (those of an earlier demo are replaced).")
+    say(f"More numbers: pydlnet show {folder / 'depth3.nc'}")
     return 0
 
 

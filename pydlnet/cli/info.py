@@ -8,7 +8,7 @@ from pathlib import Path
 import pydlnet as dln
 from pydlnet import _core  # no public name says which instruction sets there are
 
-from .text import describe
+from .text import describe, say
 
 __all__ = ["print_info"]
 
@@ -35,7 +35,7 @@ def print_info() -> int:
         *[(name, _version(name) or "missing") for name in _NEEDED],
         ("optional", ", ".join(_found()) or "none found"),
     ]
-    print(describe(rows))
+    say(describe(rows))
     return 0
 
 

@@ -13,7 +13,7 @@ from pydlnet.interruption import noticing_interruption
 from .build import Experiment, build
 from .config import Config, check_keys, load
 from .picture import PICTURE_ENDINGS, draw_run
-from .text import describe, size
+from .text import describe, say, size
 
 __all__ = ["run_file"]
 
@@ -53,17 +53,17 @@ def run_file(path: Path, settings: list[str], *, dry_run: bool, overwrite: bool)
     if interruption:
         print("interrupted before the first step; nothing is saved", file=sys.stderr)
         return 130
-    print(_summary(config, experiment, output, start.data.nbytes), flush=True)
+    say(_summary(config, experiment, output, start.data.nbytes))
     if dry_run:
         return 0
     for file in (output, picture):
         _prepare(file, overwrite)
     trajectory = experiment.execute()
     trajectory.save(output)
-    print(f"\n{_outcome(trajectory)}\nsaved {output} (see it with: pydlnet show {output})")
+    say(f"\n{_outcome(trajectory)}\nsaved {output} (see it with: pydlnet show {output})")
     if picture:
         draw_run(trajectory, picture)
-        print(f"drew {picture}")
+        say(f"drew {picture}")
     return {"diverged": 1, "interrupted": 130}.get(trajectory.status, 0)
 
 
@@ -93,6 +93,8 @@ def _prepare(file: Path | None, overwrite: bool) -> None:
         return
     if file.exists() and not overwrite:
         raise ValueError(f"output: {str(file)!r} exists; replace it with --overwrite")
+    if file.is_dir() and file.suffix != ".zarr":
+        raise ValueError(f"output: expected a file or nothing at {str(file)!r}, got a folder")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         TemporaryFile(dir=file.parent).close()

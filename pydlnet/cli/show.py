@@ -8,7 +8,7 @@ import numpy as np
 
 import pydlnet as dln
 
-from .text import describe, number, table
+from .text import describe, number, say, table
 
 __all__ = ["show_path"]
 
@@ -36,10 +36,10 @@ def show_path(path: Path) -> int:
     if not path.exists():
         raise ValueError(f"no file or folder {str(path)!r}")
     trajectory = dln.open(path)
-    print(describe(_rows(trajectory)))
+    say(describe(_rows(trajectory)))
     columns = [name for name, array in trajectory.data.items() if array.dims == ("step",)]
     if columns:
-        print(f"\n{_records(trajectory, columns)}")
+        say(f"\n{_records(trajectory, columns)}")
     return 0
 
 

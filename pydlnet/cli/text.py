@@ -1,8 +1,19 @@
 """Plain text for the terminal: tables, numbers, sizes."""
 
+import os
+import sys
 from collections.abc import Sequence
 
-__all__ = ["describe", "number", "size", "table"]
+__all__ = ["describe", "number", "say", "size", "table"]
+
+
+def say(text: str = "") -> None:
+    """Print at once; if nobody reads any more (a closed pipe), go on without a word."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # What is still buffered has to go somewhere, too.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
