@@ -623,7 +623,7 @@ def test_interrupting_before_the_first_step_ends_the_command(
     # One Ctrl-C inside the run that takes no steps: it is a flag there and not an exception.
     monkeypatch.setattr("pydlnet.interruption.SECONDS_TO_INSIST", 0.0)
     monkeypatch.setattr(
-        "pydlnet.simulate.Progress.show", lambda self, step: signal.raise_signal(signal.SIGINT)
+        "pydlnet.loop.Progress.show", lambda self, step: signal.raise_signal(signal.SIGINT)
     )
     code, out, err = call("run", write(), *flags)
     assert (code, out) == (130, "")
