@@ -155,7 +155,8 @@ void multiply_unpacked(ConstView<Scalar> a, RightFactor<Scalar> b, View<Scalar> 
 // Blocks of the inner dimension and of the columns: a panel of A stays in the first-level cache, a
 // block of B in the second.
 inline constexpr Index block_depth = 256;
-inline constexpr Index block_cols = 192;
+template <class Scalar>
+inline constexpr Index block_cols = 1536 / static_cast<Index>(sizeof(Scalar));
 
 // Where packed copies of panels go. Empty when no product in sight is large enough to be packed.
 template <class Scalar>
@@ -163,14 +164,15 @@ class Packing {
  public:
   // The largest inner dimension and number of columns among the products to come.
   Packing(Index depth, Index cols) {
-    if (!is_worthwhile(depth, cols)) return;
+    if (!is_worthwhile(depth, cols, true)) return;
     left_ = Buffer<Scalar>(max_tile_vectors * lanes<Scalar> * block_depth);
-    right_ = Buffer<Scalar>(block_depth * block_cols);
+    right_ = Buffer<Scalar>(block_depth * block_cols<Scalar>);
   }
 
-  static bool is_worthwhile(Index depth, Index cols) {
-    // Below, B stays in the second-level cache as it lies; measured on 512 KB and 1 MB of it.
-    constexpr Index cached = 384 * 1024 / static_cast<Index>(sizeof(Scalar));
+  // Below, B stays in the second-level cache as it lies (measured with 512 KB and 1 MB of it); read
+  // across its columns it does so less long.
+  static bool is_worthwhile(Index depth, Index cols, bool across_columns) {
+    const Index cached = (across_columns ? 192 : 384) * 1024 / static_cast<Index>(sizeof(Scalar));
     return depth > block_depth || depth * cols > cached;
   }
 
@@ -225,11 +227,11 @@ void multiply_block(ConstView<Scalar> a, RightFactor<Scalar> b, View<Scalar> c,
 template <class Scalar, class Finish>
 void multiply(ConstView<Scalar> a, RightFactor<Scalar> b, View<Scalar> c, const Finish& finish,
               Packing<Scalar>& packing) {
-  if (!Packing<Scalar>::is_worthwhile(a.cols, c.cols)) {
+  if (!Packing<Scalar>::is_worthwhile(a.cols, c.cols, b.row_step != 1)) {
     multiply_unpacked(a, b, c, finish);
     return;
   }
-  for_each_tile(c.cols, block_cols, [&](Index col, Index width) {
+  for_each_tile(c.cols, block_cols<Scalar>, [&](Index col, Index width) {
     for_each_tile(a.cols, block_depth, [&](Index k, Index depth) {
       const ConstView<Scalar> block_a{a.data + k * a.stride, a.rows, depth, a.stride};
       const RightFactor<Scalar> block_b{b.data + k * b.row_step + col * b.col_step, b.row_step,
