@@ -52,6 +52,14 @@ template <class Scalar, int tile_vectors, int tile_columns, class Finish>
 void micro_kernel(Index depth, const Scalar* a, Index a_stride, RightFactor<Scalar> b, Scalar* c,
                   Index c_stride, const Finish& finish) {
   constexpr Index L = lanes<Scalar>;
+  constexpr Index worth_prefetching = 64;  // inner dimensions whose products leave the first cache
+  if (depth >= worth_prefetching) {
+#pragma GCC unroll 16
+    for (int n = 0; n < tile_columns; ++n) {
+#pragma GCC unroll 3
+      for (int m = 0; m < tile_vectors; ++m) __builtin_prefetch(c + n * c_stride + m * L, 1);
+    }
+  }
   Vector<Scalar> tile[tile_columns][tile_vectors];
 #pragma GCC unroll 16
   for (int n = 0; n < tile_columns; ++n) {
