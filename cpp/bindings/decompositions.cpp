@@ -1,4 +1,5 @@
 #include "arrays.hpp"
+#include "dlnet/least_squares.hpp"
 #include "dlnet/spectrum.hpp"
 
 namespace dlnet::bindings {
@@ -26,11 +27,11 @@ Array<double> from_columns(const double* columns, Index rows, Index cols) {
   return array;
 }
 
-Spectrum decompose(const Array<double>& matrix) {
+Spectrum decompose(const Array<double>& matrix, bool vectors) {
   require(matrix.ndim() == 2 && matrix.size() > 0, "matrix: expected a non-empty matrix");
   const std::vector<double> columns = to_columns(matrix);
   const py::gil_scoped_release release;
-  Spectrum spectrum(matrix.shape(0), matrix.shape(1));
+  Spectrum spectrum(matrix.shape(0), matrix.shape(1), vectors);
   spectrum.compute(columns.data(), matrix.shape(0));
   return spectrum;
 }
@@ -41,15 +42,27 @@ Array<double> values_of(const Spectrum& spectrum, Index k) {
   return values;
 }
 
+// The columns that column(0), ..., column(k - 1) point to.
+template <class Column>
+Array<double> vectors_of(Index size, Index k, const Column& column) {
+  Array<double> array({size, k});
+  for (Index r = 0; r < k; ++r) {
+    const double* entry = column(r);
+    for (Index i = 0; i < size; ++i) array.mutable_data()[i * k + r] = entry[i];
+  }
+  return array;
+}
+
 Array<double> singular_values(const Array<double>& matrix) {
-  return values_of(decompose(matrix), std::min(matrix.shape(0), matrix.shape(1)));
+  return values_of(decompose(matrix, false), std::min(matrix.shape(0), matrix.shape(1)));
 }
 
 py::tuple svd(const Array<double>& matrix) {
-  const Spectrum spectrum = decompose(matrix);
+  const Spectrum spectrum = decompose(matrix, true);
   const Index k = std::min(matrix.shape(0), matrix.shape(1));
-  return py::make_tuple(from_columns(spectrum.left(), matrix.shape(0), k), values_of(spectrum, k),
-                        from_columns(spectrum.right(), matrix.shape(1), k));
+  return py::make_tuple(vectors_of(matrix.shape(0), k, [&](Index r) { return spectrum.left(r); }),
+                        values_of(spectrum, k),
+                        vectors_of(matrix.shape(1), k, [&](Index r) { return spectrum.right(r); }));
 }
 
 py::tuple qr(const Array<double>& matrix) {

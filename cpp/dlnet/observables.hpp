@@ -207,13 +207,17 @@ class Observer {
         k_(std::min(widths.front(), widths.back())),
         knowledge_(std::move(knowledge)),
         view_(widths) {
-    if (wanted.spectrum) spectrum_.emplace(widths.back(), widths.front());
+    if (wanted.spectrum) {
+      spectrum_.emplace(widths.back(), widths.front(), wanted.vectors);
+    }
     if (wanted.vectors) {
       gradient_.emplace(widths.back(), widths.front());
       signs_.resize(static_cast<std::size_t>(k_));
     }
     for (std::size_t j = 0; j + 1 < widths.size(); ++j) {
-      if (wanted.layer_spectra) layer_spectra_.emplace_back(widths[j + 1], widths[j]);
+      if (wanted.layer_spectra) {
+        layer_spectra_.emplace_back(widths[j + 1], widths[j], false);
+      }
       if (wanted.imbalance && j > 0) difference_.emplace_back(widths[j], widths[j]);
     }
     if (wanted.imbalance) packing_.emplace(largest(widths), largest(widths));
@@ -313,10 +317,10 @@ class Observer {
                       const Sink<Scalar>& sink, Index at) {
     if (finite) choose_signs();
     if (double* out = sink[Quantity::left_singular_vector]) {
-      write_vectors(finite ? spectrum_->left() : nullptr, widths_.back(), out, at);
+      write_vectors(&Spectrum::left, finite, widths_.back(), out, at);
     }
     if (double* out = sink[Quantity::right_singular_vector]) {
-      write_vectors(finite ? spectrum_->right() : nullptr, widths_.front(), out, at);
+      write_vectors(&Spectrum::right, finite, widths_.front(), out, at);
     }
     if (double* out = sink[Quantity::alignment]) {
       copy(end_to_end_gradient, *gradient_);
@@ -327,27 +331,28 @@ class Observer {
   // A singular vector pair is defined up to a common sign: the largest entry on the left decides.
   void choose_signs() {
     for (Index r = 0; r < k_; ++r) {
-      const double* u = spectrum_->left() + r * widths_.back();
+      const double* u = spectrum_->left(r);
       const double* top = std::max_element(
           u, u + widths_.back(), [](double a, double b) { return std::abs(a) < std::abs(b); });
       signs_[static_cast<std::size_t>(r)] = *top < 0.0 ? -1.0 : 1.0;
     }
   }
 
-  void write_vectors(const double* vectors, Index size, double* out, Index at) const {
+  using Column = const double* (Spectrum::*)(Index) const;
+
+  void write_vectors(Column vector, bool finite, Index size, double* out, Index at) const {
     out += at * size * k_;
-    for (Index i = 0; i < size; ++i) {
-      for (Index r = 0; r < k_; ++r) {
-        *out++ =
-            vectors == nullptr ? nan : signs_[static_cast<std::size_t>(r)] * vectors[r * size + i];
-      }
+    for (Index r = 0; r < k_; ++r) {
+      const double* entry = ((*spectrum_).*vector)(r);
+      const double sign = finite ? signs_[static_cast<std::size_t>(r)] : nan;
+      for (Index i = 0; i < size; ++i) out[i * k_ + r] = sign * entry[i];
     }
   }
 
   // u_r^T G v_r
   double aligned_part(Index r) const {
-    const double* u = spectrum_->left() + r * widths_.back();
-    const double* v = spectrum_->right() + r * widths_.front();
+    const double* u = spectrum_->left(r);
+    const double* v = spectrum_->right(r);
     double total = 0.0;
     for (Index j = 0; j < gradient_->cols(); ++j) {
       double column = 0.0;

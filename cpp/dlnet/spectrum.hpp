@@ -1,41 +1,56 @@
-// Decompositions: float64 only, by backward-stable methods of Eigen. Declared here, compiled once
-// in spectrum.cpp for the oldest processor supported and linked into every kernel module, so this
-// header shows nothing of Eigen and spectrum.cpp nothing of the kernels.
+// Singular value decompositions A = U diag(s) V^T of finite matrices of one shape and any size of
+// entries, k = min(rows, cols). Workspace is sized once.
 #pragma once
 
-#include <cstddef>
-#include <memory>
+#include "bidiagonal.hpp"
 
 namespace dlnet {
 
-// Singular value decompositions A = U diag(s) V^T of matrices of one shape, k = min(rows, cols).
-// Workspace is sized once. All matrices are column-major; a stride is the distance of two columns.
 class Spectrum {
  public:
-  Spectrum(std::ptrdiff_t rows, std::ptrdiff_t cols);
-  ~Spectrum();
-  Spectrum(Spectrum&&) noexcept;
-  Spectrum& operator=(Spectrum&&) noexcept;
+  Spectrum(Index rows, Index cols, bool vectors)
+      : is_wide_(rows < cols), tall_(std::max(rows, cols), std::min(rows, cols), vectors) {
+    values_.resize(static_cast<std::size_t>(std::min(rows, cols)));
+  }
 
-  // A must be finite. Singular values in descending order, right to a few units in the last place
-  // of the largest one.
-  void compute(const double* a, std::ptrdiff_t stride);
-  const double* singular_values() const;  // (k,)
-  const double* left() const;             // (rows, k), stride rows
-  const double* right() const;            // (cols, k), stride cols
+  // Column-major; a stride is the distance of two columns. Singular values come out in descending
+  // order, right to a few units in the last place of the largest one.
+  void compute(const double* a, Index stride) {
+    const int exponent = take(a, stride);
+    tall_.compute();
+    for (std::size_t r = 0; r < values_.size(); ++r) {
+      values_[r] = std::ldexp(tall_.values()[r], exponent);
+    }
+  }
+
+  const double* singular_values() const { return values_.data(); }  // (k,)
+  // Column r of U, (rows,), and of V, (cols,), where vectors were asked for.
+  const double* left(Index r) const { return (is_wide_ ? tall_.right() : tall_.left()).column(r); }
+  const double* right(Index r) const { return (is_wide_ ? tall_.left() : tall_.right()).column(r); }
 
  private:
-  struct Implementation;
-  std::unique_ptr<Implementation> implementation_;
+  // Copies the matrix, the long side down, with entries scaled to about one by a power of two.
+  int take(const double* a, Index stride) {
+    Matrix<double>& to = tall_.matrix();
+    double largest = 0.0;
+    for (Index j = 0; j < to.cols(); ++j) {
+      for (Index i = 0; i < to.rows(); ++i) {
+        const double x = is_wide_ ? a[i * stride + j] : a[j * stride + i];
+        to(i, j) = x;
+        largest = std::max(largest, std::abs(x));
+      }
+      std::fill(to.column(j) + to.rows(), to.column(j) + to.stride(), 0.0);
+    }
+    const int exponent = largest > 0.0 ? std::ilogb(largest) : 0;
+    for (Index j = 0; j < to.cols(); ++j) {
+      for (Index i = 0; i < to.rows(); ++i) to(i, j) = std::ldexp(to(i, j), -exponent);
+    }
+    return exponent;
+  }
+
+  bool is_wide_;
+  GolubKahan tall_;
+  std::vector<double> values_;
 };
-
-// Thin Householder QR of a column-major (rows, cols) matrix with k = min(rows, cols): q (rows, k),
-// r (k, cols), both column-major without gaps.
-void thin_qr(std::ptrdiff_t rows, std::ptrdiff_t cols, const double* a, double* q, double* r);
-
-// min_W ||X W^T - Y||: with X = Q R, (m, n) and m >= n, and Y (m, p), writes R (n, n) and Q^T Y
-// (n, p) and returns ||Y - Q Q^T Y||_F^2.
-double reduce_least_squares(std::ptrdiff_t m, std::ptrdiff_t n, std::ptrdiff_t p, const double* x,
-                            const double* y, double* r, double* qty);
 
 }  // namespace dlnet

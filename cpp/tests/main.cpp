@@ -9,6 +9,7 @@ void test_pass();
 void test_losses();
 void test_descent();
 void test_allocation();
+void test_spectrum();
 }  // namespace dlnet::tests
 
 int main(int argc, char** argv) {
@@ -17,7 +18,8 @@ int main(int argc, char** argv) {
                                                    {"pass", &test_pass},
                                                    {"losses", &test_losses},
                                                    {"descent", &test_descent},
-                                                   {"allocation", &test_allocation}};
+                                                   {"allocation", &test_allocation},
+                                                   {"spectrum", &test_spectrum}};
   const auto test = argc == 2 ? tests.find(argv[1]) : tests.end();
   if (test == tests.end()) {
     std::cerr << "expected the name of a test\n";

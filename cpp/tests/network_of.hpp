@@ -4,7 +4,6 @@
 #include "check.hpp"
 #include "dlnet/descent.hpp"
 #include "dlnet/losses/target.hpp"
-#include "no_spectrum.hpp"
 
 namespace dlnet::tests {
 
