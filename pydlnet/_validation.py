@@ -10,6 +10,7 @@ import itertools
 import math
 import numbers
 import operator
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -36,6 +37,12 @@ def as_count(value: Any, name: str, minimum: int = 0, maximum: int = INT64_MAX) 
     if count > maximum:
         raise ValueError(f"{name}: expected an integer <= {maximum}, got {count}")
     return count
+
+
+def as_threads(value: Any) -> int:
+    """Return a number of threads, at most as many as this process may run on processors."""
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(as_count(value, "threads", 1), available or 1)
 
 
 def as_real(

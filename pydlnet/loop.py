@@ -46,7 +46,7 @@ class Setup:
 class Loop:
     """One run: a session of the core, the records so far, and when to end."""
 
-    def __init__(self, setup: Setup, n_steps: int) -> None:
+    def __init__(self, setup: Setup, n_steps: int, threads: int) -> None:
         self._setup = setup
         self._first_step = setup.state.step
         self._last_step = setup.state.step + n_steps
@@ -57,6 +57,7 @@ class Loop:
             setup.method, self._last_step, recorded="learning_rate" in setup.record.names
         )
         self._session = self._open(dtype)
+        _core.use_threads(self._session, threads)
 
     def _open(self, dtype: np.dtype[Any]) -> object:
         setup, method, stop = self._setup, self._setup.method, self._setup.stop

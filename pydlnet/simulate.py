@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._validation import as_count, as_weights, seed_from, widths_of
+from ._validation import as_count, as_threads, as_weights, seed_from, widths_of
 from .loop import Loop, Setup
 from .methods import Method
 from .problems import Problem
@@ -29,6 +29,7 @@ def run(
     stop: Stop | None = None,
     rng: int | np.random.Generator | None = None,
     progress: bool | None = None,
+    threads: int = 1,
 ) -> Trajectory:
     """Run a method on a problem from a start and record the trajectory.
 
@@ -52,6 +53,9 @@ def run(
         Seed of the mini-batches, if there are any. A trajectory brings its own.
     progress : bool, optional
         Whether to show a progress bar; by default in terminals and notebooks only.
+    threads : int
+        How many threads share the products of one step, from about width 100 on; at most as many
+        as there are processors. The results are the same bits for every number.
 
     Returns
     -------
@@ -86,7 +90,7 @@ def run(
     setup.method.check_steps(setup.state.step + n_steps)
     if progress is not None and not isinstance(progress, bool | np.bool_):
         raise TypeError(f"progress: expected a bool or None, got {type(progress).__name__}")
-    return Loop(setup, n_steps).execute(progress)
+    return Loop(setup, n_steps, as_threads(threads)).execute(progress)
 
 
 def _check(

@@ -168,6 +168,10 @@ decltype(auto) visit_session(const py::capsule& capsule, const Visit& visit) {
   return std::visit(visit, from_capsule<Session>(capsule, session_name).descent);
 }
 
+void use_threads(const py::capsule& session, int n_threads) {
+  visit_session(session, [&](auto& descent) { descent.use_threads(n_threads); });
+}
+
 template <class T>
 T* rows_of(const py::handle& item, Index n_records, Index size, const std::string& name) {
   require(py::isinstance<Array<T>>(item), name + ": expected a C-contiguous array of its dtype");
@@ -303,6 +307,7 @@ void register_descent(py::module_& module) {
              arg("batch_size"), arg("seed"), arg("method"), arg("settings"), arg("stop_loss"),
              arg("stop_gradient_norm"), arg("check_every"), arg("has_condition"), arg("variables"),
              arg("ground_truth"), arg("held_out"));
+  module.def("use_threads", &use_threads, arg("session"), arg("n_threads"));
   module.def("start", &start, arg("session"), arg("step"), arg("time"), arg("state"));
   module.def("advance", &advance, arg("session"), arg("until"), arg("rates").noconvert(),
              arg("first_rate"), arg("record_steps").noconvert(), arg("arrays"),

@@ -72,6 +72,13 @@ class Descent {
   Clock& clock() { return clock_; }
   std::int64_t step() const { return step_; }
 
+  // Changes how long a step takes, and no bit of what it gives.
+  void use_threads(int n_threads) {
+    if (n_threads < 2) return;
+    team_ = std::make_unique<Team>(n_threads);
+    pass_.share_with(*team_);
+  }
+
   // The caller has filled the layers (and whatever else continues); nothing is evaluated yet.
   void start_at(std::int64_t step) {
     step_ = step;
@@ -210,6 +217,7 @@ class Descent {
   }
 
   Network<Scalar> network_;
+  std::unique_ptr<Team> team_;
   Pass<Scalar> pass_;
   std::shared_ptr<Loss<Scalar>> loss_;
   std::shared_ptr<Loss<Scalar>> batch_loss_;

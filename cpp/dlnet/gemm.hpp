@@ -6,7 +6,9 @@
 #include <array>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
+#include "team.hpp"
 #include "types.hpp"
 
 namespace dlnet {
@@ -166,20 +168,22 @@ inline constexpr Index block_depth = 256;
 template <class Scalar>
 inline constexpr Index block_cols = 1536 / static_cast<Index>(sizeof(Scalar));
 
-// Where packed copies of panels go. Empty when no product in sight is large enough to be packed.
+// Where packed copies of panels go, for one thread. Empty when no product in sight is large enough
+// to be packed.
 template <class Scalar>
-class Packing {
+class Panels {
  public:
+  Panels() = default;
   // The largest inner dimension and number of columns among the products to come.
-  Packing(Index depth, Index cols) {
-    if (!is_worthwhile(depth, cols, true)) return;
+  Panels(Index depth, Index cols) {
+    if (!are_worthwhile(depth, cols, true)) return;
     left_ = Buffer<Scalar>(max_tile_vectors * lanes<Scalar> * block_depth);
     right_ = Buffer<Scalar>(block_depth * block_cols<Scalar>);
   }
 
   // Below, B stays in the second-level cache as it lies (measured with 512 KB and 1 MB of it); read
   // across its columns it does so less long.
-  static bool is_worthwhile(Index depth, Index cols, bool across_columns) {
+  static bool are_worthwhile(Index depth, Index cols, bool across_columns) {
     const Index cached = (across_columns ? 192 : 384) * 1024 / static_cast<Index>(sizeof(Scalar));
     return depth > block_depth || depth * cols > cached;
   }
@@ -216,26 +220,56 @@ class Packing {
   Buffer<Scalar> right_;
 };
 
+// What products work with: panels for every thread that shares them.
+template <class Scalar>
+class Packing {
+ public:
+  // The largest inner dimension and number of columns among the products to come.
+  Packing(Index depth, Index cols) : depth_(depth), cols_(cols) {
+    panels_.emplace_back(depth, cols);
+  }
+
+  // From now on large products are shared among the team, which must outlive this.
+  void share_with(Team& team) {
+    team_ = &team;
+    while (static_cast<int>(panels_.size()) < team.size()) panels_.emplace_back(depth_, cols_);
+  }
+
+  // The team, where it gains more than calling it costs (measured at 2 threads), else null.
+  Team* team_for(Index rows, Index depth, Index cols) const {
+    constexpr Index worth_sharing = 96 * 96 * 96;
+    return team_ != nullptr && rows * cols >= worth_sharing / depth ? team_ : nullptr;
+  }
+
+  Panels<Scalar>& panels(int member) { return panels_[static_cast<std::size_t>(member)]; }
+
+ private:
+  Index depth_;
+  Index cols_;
+  std::vector<Panels<Scalar>> panels_;
+  Team* team_ = nullptr;
+};
+
 template <class Scalar, class Finish>
 void multiply_block(ConstView<Scalar> a, RightFactor<Scalar> b, View<Scalar> c,
-                    const Finish& finish, Packing<Scalar>& packing) {
+                    const Finish& finish, Panels<Scalar>& panels) {
   const Index depth = a.cols;
-  packing.pack_right(b, depth, c.cols);
+  panels.pack_right(b, depth, c.cols);
   for_each_panel<Scalar>(c.rows, [&](Index row, int tile_vectors) {
-    const Scalar* left = packing.pack_left(a.data + row, a.stride, depth, tile_vectors);
+    const Scalar* left = panels.pack_left(a.data + row, a.stride, depth, tile_vectors);
     const Index left_stride = tile_vectors * lanes<Scalar>;
-    for_each_tile(c.cols, Packing<Scalar>::packed_tile_columns, [&](Index col, Index width) {
+    for_each_tile(c.cols, Panels<Scalar>::packed_tile_columns, [&](Index col, Index width) {
       KernelTable<Scalar, Finish>::find(tile_vectors, static_cast<int>(width))(
-          depth, left, left_stride, packing.packed_tile(depth, col, width),
+          depth, left, left_stride, panels.packed_tile(depth, col, width),
           c.data + col * c.stride + row, c.stride, finish);
     });
   });
 }
 
 template <class Scalar, class Finish>
-void multiply(ConstView<Scalar> a, RightFactor<Scalar> b, View<Scalar> c, const Finish& finish,
-              Packing<Scalar>& packing) {
-  if (!Packing<Scalar>::is_worthwhile(a.cols, c.cols, b.row_step != 1)) {
+void multiply_alone(ConstView<Scalar> a, RightFactor<Scalar> b, View<Scalar> c,
+                    const Finish& finish, Panels<Scalar>& panels) {
+  if (!Panels<Scalar>::are_worthwhile(a.cols, c.cols, b.row_step != 1)) {
     multiply_unpacked(a, b, c, finish);
     return;
   }
@@ -246,11 +280,44 @@ void multiply(ConstView<Scalar> a, RightFactor<Scalar> b, View<Scalar> c, const 
                                         b.col_step};
       const View<Scalar> block_c{c.data + col * c.stride, c.rows, width, c.stride};
       if (k == 0) {
-        multiply_block(block_a, block_b, block_c, finish, packing);
+        multiply_block(block_a, block_b, block_c, finish, panels);
       } else {
-        multiply_block(block_a, block_b, block_c, finish.rest(), packing);
+        multiply_block(block_a, block_b, block_c, finish.rest(), panels);
       }
     });
+  });
+}
+
+// Entries from where to where belong to a member: whole units, shared evenly.
+inline std::pair<Index, Index> share_of(Index size, Index unit, int member, int n_members) {
+  const Index units = (size + unit - 1) / unit;
+  const auto start = [&](Index m) { return std::min(units * m / n_members * unit, size); };
+  return {start(member), start(member + 1)};
+}
+
+// Every entry of C is summed by one thread in an order that knows nothing of the others: the same
+// bits for every number of threads.
+template <class Scalar, class Finish>
+void multiply(ConstView<Scalar> a, RightFactor<Scalar> b, View<Scalar> c, const Finish& finish,
+              Packing<Scalar>& packing) {
+  Team* team = packing.team_for(c.rows, a.cols, c.cols);
+  if (team == nullptr) {
+    multiply_alone(a, b, c, finish, packing.panels(0));
+    return;
+  }
+  team->run([&](int member) {
+    if (c.cols >= c.rows) {
+      const auto [first, end] = share_of(c.cols, 1, member, team->size());
+      const RightFactor<Scalar> own_b{b.data + first * b.col_step, b.row_step, b.col_step};
+      const View<Scalar> own_c{c.data + first * c.stride, c.rows, end - first, c.stride};
+      if (end > first) multiply_alone(a, own_b, own_c, finish, packing.panels(member));
+    } else {
+      constexpr Index panel = max_tile_vectors * lanes<Scalar>;
+      const auto [first, end] = share_of(c.rows, panel, member, team->size());
+      const ConstView<Scalar> own_a{a.data + first, end - first, a.cols, a.stride};
+      const View<Scalar> own_c{c.data + first, end - first, c.cols, c.stride};
+      if (end > first) multiply_alone(own_a, b, own_c, finish, packing.panels(member));
+    }
   });
 }
 

@@ -24,6 +24,9 @@ class Pass {
     }
   }
 
+  // From now on large products are shared among the team, which must outlive this.
+  void share_with(Team& team) { packing_.share_with(team); }
+
   void forward(const Network<Scalar>& network) {
     for (std::size_t j = 1; j < depth_; ++j) {
       multiply<Scalar>(network.weight(j), prefix(network, j - 1), prefix_[j], Assign<Scalar>{},

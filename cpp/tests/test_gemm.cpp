@@ -32,6 +32,27 @@ void check_products(Index m, Index n, Index k) {
 }
 
 template <class Scalar>
+void check_threads(Index m, Index n, Index k) {
+  const auto a = random_matrix<Scalar>(m, k);
+  const auto b = random_matrix<Scalar>(k, n);
+  Packing<Scalar> packing(k, n);
+  Matrix<Scalar> expected(m, n);
+  multiply<Scalar>(a, b, expected, Assign<Scalar>{}, packing);
+  for (int size : {2, 3, 7}) {
+    Team team(size);
+    packing.share_with(team);
+    Matrix<Scalar> c(m, n);
+    for (int again = 0; again < 3; ++again) {
+      multiply<Scalar>(a, b, c, Assign<Scalar>{}, packing);
+      check(largest_difference(c, expected) == 0.0, "A B on several threads");
+      check_padding(c);
+      multiply_transposed<Scalar>(a, plain_transpose(b), c, Assign<Scalar>{}, packing);
+      check(largest_difference(c, expected) == 0.0, "A B^T on several threads");
+    }
+  }
+}
+
+template <class Scalar>
 void check_transpose(Index rows, Index cols) {
   const auto matrix = random_matrix<Scalar>(rows, cols);
   Matrix<Scalar> transposed(cols, rows);
@@ -77,6 +98,10 @@ void check_shapes() {
     for (Index cols : {1, 8, 11}) check_transpose<Scalar>(rows, cols);
   }
   check_sum_of_squares<Scalar>();
+  check_threads<Scalar>(100, 101, 97);  // columns are shared
+  check_threads<Scalar>(230, 60, 80);   // rows
+  check_threads<Scalar>(120, 70, 300);  // two blocks of the inner dimension
+  check_threads<Scalar>(20000, 1, 64);  // fewer columns than members
 }
 
 void test_gemm() {

@@ -86,6 +86,7 @@ chain_value_and_gradients = _module.chain_value_and_gradients
 chain_step = _module.chain_step
 
 open_descent = _module.open_descent
+use_threads = _module.use_threads
 start = _module.start
 advance = _module.advance
 record = _module.record
