@@ -50,9 +50,11 @@ constexpr int max_tile_columns(int tile_vectors) {
   return available < 16 ? available : 16;
 }
 
+// Inlined, so that strides known at compile time fold into the addresses.
 template <class Scalar, int tile_vectors, int tile_columns, class Finish>
-void micro_kernel(Index depth, const Scalar* a, Index a_stride, RightFactor<Scalar> b, Scalar* c,
-                  Index c_stride, const Finish& finish) {
+[[gnu::always_inline]] inline void multiply_tile(Index depth, const Scalar* a, Index a_stride,
+                                                 RightFactor<Scalar> b, Scalar* c, Index c_stride,
+                                                 const Finish& finish) {
   constexpr Index L = lanes<Scalar>;
   constexpr Index worth_prefetching = 64;  // inner dimensions whose products leave the first cache
   if (depth >= worth_prefetching) {
@@ -94,6 +96,12 @@ void micro_kernel(Index depth, const Scalar* a, Index a_stride, RightFactor<Scal
   }
 }
 
+template <class Scalar, int tile_vectors, int tile_columns, class Finish>
+void micro_kernel(Index depth, const Scalar* a, Index a_stride, RightFactor<Scalar> b, Scalar* c,
+                  Index c_stride, const Finish& finish) {
+  multiply_tile<Scalar, tile_vectors, tile_columns>(depth, a, a_stride, b, c, c_stride, finish);
+}
+
 // The micro-kernels of every tile shape, looked up by [vectors - 1][columns - 1].
 template <class Scalar, class Finish>
 class KernelTable {
@@ -123,7 +131,7 @@ class KernelTable {
 };
 
 // Cuts a row of `total` vectors into tiles of three and two, so that no tile of one is left over.
-inline int next_tile_vectors(Index remaining) {
+constexpr int next_tile_vectors(Index remaining) {
   if (remaining <= max_tile_vectors) return static_cast<int>(remaining);
   return remaining % max_tile_vectors == 1 ? 2 : 3;
 }
@@ -148,6 +156,64 @@ void for_each_panel(Index rows, const Visit& visit) {
     visit(v * lanes<Scalar>, tile_vectors);
     v += tile_vectors;
   }
+}
+
+// Products of (width, width) matrices with the width known at compile time: for small networks, in
+// which finding the tiles costs as much as multiplying them.
+template <class Scalar, int width, bool is_transposed, class Finish>
+class FixedProduct {
+ public:
+  static void run(const Scalar* a, const Scalar* b, Scalar* c, const Finish& finish) {
+    // As next_tile_vectors() cuts them: threes first, then at most two twos, or a single one.
+    constexpr int twos = n_vectors == 1 ? 0 : (3 - n_vectors % 3) % 3;
+    constexpr int threes = n_vectors == 1 ? 0 : (n_vectors - 2 * twos) / 3;
+    if constexpr (n_vectors == 1) panels<1, 1>(0, a, b, c, finish);
+    if constexpr (threes > 0) panels<3, threes>(0, a, b, c, finish);
+    if constexpr (twos > 0) panels<2, twos>(3 * threes * lanes<Scalar>, a, b, c, finish);
+  }
+
+ private:
+  static constexpr int n_vectors = (width + lanes<Scalar> - 1) / lanes<Scalar>;
+  static constexpr Index stride = n_vectors * lanes<Scalar>;
+
+  template <int tile_vectors, int count>
+  static void panels(Index row, const Scalar* a, const Scalar* b, Scalar* c, const Finish& finish) {
+    constexpr int widest = max_tile_columns(tile_vectors);
+    constexpr int n_tiles = (width + widest - 1) / widest;
+    constexpr int n_wide = width % n_tiles;
+    constexpr int narrow = width / n_tiles;
+    for (int panel = 0; panel < count; ++panel, row += tile_vectors * lanes<Scalar>) {
+      tiles<tile_vectors, narrow + 1, n_wide>(0, a + row, b, c + row, finish);
+      tiles<tile_vectors, narrow, n_tiles - n_wide>(n_wide * (narrow + 1), a + row, b, c + row,
+                                                    finish);
+    }
+  }
+
+  template <int tile_vectors, int tile_columns, int count>
+  static void tiles(Index col, const Scalar* a, const Scalar* b, Scalar* c, const Finish& finish) {
+    if constexpr (count > 0) {
+      for (int tile = 0; tile < count; ++tile, col += tile_columns) {
+        const RightFactor<Scalar> factor = is_transposed
+                                               ? RightFactor<Scalar>{b + col, stride, 1}
+                                               : RightFactor<Scalar>{b + col * stride, 1, stride};
+        multiply_tile<Scalar, tile_vectors, tile_columns>(width, a, stride, factor,
+                                                          c + col * stride, stride, finish);
+      }
+    }
+  }
+};
+
+inline constexpr int widest_fixed = 16;
+
+// The product for a width from 1 to widest_fixed.
+template <class Scalar, bool is_transposed, class Finish>
+auto fixed_product(Index width) {
+  using Product = void (*)(const Scalar*, const Scalar*, Scalar*, const Finish&);
+  static constexpr auto table = []<int... w>(std::integer_sequence<int, w...>) {
+    return std::array<Product, widest_fixed>{
+        &FixedProduct<Scalar, w + 1, is_transposed, Finish>::run...};
+  }(std::make_integer_sequence<int, widest_fixed>{});
+  return table[static_cast<std::size_t>(width - 1)];
 }
 
 template <class Scalar, class Finish>
@@ -321,12 +387,21 @@ void multiply(ConstView<Scalar> a, RightFactor<Scalar> b, View<Scalar> c, const 
   });
 }
 
+// Whether all three factors of a product are small square matrices of one width.
+template <class Scalar>
+bool is_small_square(ConstView<Scalar> a, ConstView<Scalar> b) {
+  return a.rows <= widest_fixed && a.rows == a.cols && b.rows == a.cols && b.cols == a.cols;
+}
+
 // C = finish(A B)
 template <class Scalar, class Finish>
 void multiply(std::type_identity_t<ConstView<Scalar>> a,  // (m, k)
               std::type_identity_t<ConstView<Scalar>> b,  // (k, n)
               std::type_identity_t<View<Scalar>> c,       // (m, n)
               const Finish& finish, Packing<Scalar>& packing) {
+  if (is_small_square<Scalar>(a, b)) {
+    return fixed_product<Scalar, false, Finish>(a.rows)(a.data, b.data, c.data, finish);
+  }
   multiply(a, RightFactor<Scalar>{b.data, 1, b.stride}, c, finish, packing);
 }
 
@@ -336,20 +411,55 @@ void multiply_transposed(std::type_identity_t<ConstView<Scalar>> a,  // (m, k)
                          std::type_identity_t<ConstView<Scalar>> b,  // (n, k)
                          std::type_identity_t<View<Scalar>> c,       // (m, n)
                          const Finish& finish, Packing<Scalar>& packing) {
+  if (is_small_square<Scalar>(a, b)) {
+    return fixed_product<Scalar, true, Finish>(a.rows)(a.data, b.data, c.data, finish);
+  }
   multiply(a, RightFactor<Scalar>{b.data, b.stride, 1}, c, finish, packing);
 }
 
-// to = from^T, in square blocks so that both sides stay in cache.
+// Transposes a block of as many rows as columns in registers: in every round the entries on either
+// side of the diagonal of blocks of `size` change places.
+template <class Scalar, int size = 1>
+[[gnu::always_inline]] inline void transpose_block(Vector<Scalar>* rows) {
+  constexpr int L = static_cast<int>(lanes<Scalar>);
+  if constexpr (size < L) {
+    using Integer = std::conditional_t<sizeof(Scalar) == 8, std::int64_t, std::int32_t>;
+    typedef Integer Choice __attribute__((vector_size(vector_bytes)));
+    Choice lower{};
+    Choice upper{};
+    for (int l = 0; l < L; ++l) {
+      lower[l] = (l & size) == 0 ? l : L + l - size;
+      upper[l] = (l & size) == 0 ? l + size : L + l;
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < L; ++i) {
+      if ((i & size) != 0) continue;
+      const Vector<Scalar> top = rows[i];
+      const Vector<Scalar> bottom = rows[i + size];
+      rows[i] = __builtin_shuffle(top, bottom, lower);
+      rows[i + size] = __builtin_shuffle(top, bottom, upper);
+    }
+    transpose_block<Scalar, 2 * size>(rows);
+  }
+}
+
+// to = from^T
 template <class Scalar>
 void transpose(const Matrix<Scalar>& from, Matrix<Scalar>& to) {
-  constexpr Index block = 8;
-  for (Index j0 = 0; j0 < from.cols(); j0 += block) {
-    const Index j1 = std::min(j0 + block, from.cols());
-    for (Index i0 = 0; i0 < from.rows(); i0 += block) {
-      const Index i1 = std::min(i0 + block, from.rows());
-      for (Index i = i0; i < i1; ++i) {
-        Scalar* out = to.column(i);
-        for (Index j = j0; j < j1; ++j) out[j] = from(i, j);
+  constexpr Index L = lanes<Scalar>;
+  for (Index j = 0; j < from.cols(); j += L) {
+    const Index n_cols = std::min(L, from.cols() - j);
+    for (Index i = 0; i < from.rows(); i += L) {
+      const Index n_rows = std::min(L, from.rows() - i);
+      Vector<Scalar> block[L];
+#pragma GCC unroll 16
+      for (Index c = 0; c < L; ++c) {
+        block[c] = c < n_cols ? load(from.column(j + c) + i) : Vector<Scalar>{};
+      }
+      transpose_block<Scalar>(block);
+#pragma GCC unroll 16
+      for (Index r = 0; r < L; ++r) {
+        if (r < n_rows) store(to.column(i + r) + j, block[r]);
       }
     }
   }

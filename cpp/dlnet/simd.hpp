@@ -28,15 +28,21 @@ struct Simd;
 template <>
 struct Simd<double> {
   typedef double Vector __attribute__((vector_size(vector_bytes), may_alias));
+  typedef double InDouble __attribute__((vector_size(vector_bytes)));
 };
 
 template <>
 struct Simd<float> {
   typedef float Vector __attribute__((vector_size(vector_bytes), may_alias));
+  typedef double InDouble __attribute__((vector_size(2 * vector_bytes)));
 };
 
 template <class Scalar>
 using Vector = typename Simd<Scalar>::Vector;
+
+// As many doubles as a vector has lanes.
+template <class Scalar>
+using InDouble = typename Simd<Scalar>::InDouble;
 
 template <class Scalar>
 inline constexpr std::ptrdiff_t lanes = static_cast<std::ptrdiff_t>(vector_bytes / sizeof(Scalar));

@@ -163,24 +163,24 @@ void copy(const Matrix<From>& from, Matrix<To>& to) {
 // Squares are summed in double whatever the scalar, in an order fixed by the shape.
 template <class Scalar>
 double sum_of_squares(const Matrix<Scalar>& matrix) {
-  constexpr Index n_partial = 8;
-  double partial[n_partial] = {};
-  for (Index j = 0; j < matrix.cols(); ++j) {
-    const Scalar* column = matrix.column(j);
-    Index i = 0;
-    for (; i + n_partial <= matrix.rows(); i += n_partial) {
-      for (Index p = 0; p < n_partial; ++p) {
-        const double x = static_cast<double>(column[i + p]);
-        partial[p] += x * x;
-      }
-    }
-    for (Index p = 0; i < matrix.rows(); ++i, ++p) {
-      const double x = static_cast<double>(column[i]);
-      partial[p] += x * x;
-    }
+  constexpr Index L = lanes<Scalar>;
+  InDouble<Scalar> even{};
+  InDouble<Scalar> odd{};
+  const Scalar* entry = matrix.data();
+  const Scalar* end = entry + matrix.stride() * matrix.cols();
+  for (; entry + 2 * L <= end; entry += 2 * L) {
+    const InDouble<Scalar> x = __builtin_convertvector(load(entry), InDouble<Scalar>);
+    const InDouble<Scalar> y = __builtin_convertvector(load(entry + L), InDouble<Scalar>);
+    even += x * x;
+    odd += y * y;
   }
+  if (entry < end) {
+    const InDouble<Scalar> x = __builtin_convertvector(load(entry), InDouble<Scalar>);
+    even += x * x;
+  }
+  even += odd;
   double total = 0.0;
-  for (double p : partial) total += p;
+  for (Index l = 0; l < L; ++l) total += even[l];
   return total;
 }
 
