@@ -1,75 +1,101 @@
-"""Print a table of time a step, every backend in one interleaved run: `python -m bench`."""
+"""Measure everything and write the report: `python -m bench`."""
 
-import platform
-import statistics
+import argparse
+import importlib
+import os
+import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
-import numpy as np
-import torch
+from .sections import SECTIONS, Section
+from .timing import QUICK, Plan, say
 
-import pydlnet as dln
-from pydlnet import _core
-
-from .backends import BACKENDS, Backend, check_agreement
-from .cases import CASES, Case
-
-SECONDS_A_ROUND = 0.1
-# Setting up a run touches all its memory for the first time, which is no part of a step.
-FEWEST_STEPS = 40
-ROUNDS = 9
+RESULTS = Path(__file__).parent / "RESULTS.md"
 
 
-def steps_for(backend: Backend, seconds: float) -> int:
-    """Return how many steps take about this long."""
-    n_steps = 1
-    while True:
-        elapsed = measure(backend, n_steps)
-        if elapsed > 0.2 * seconds:
-            return max(FEWEST_STEPS, round(n_steps * seconds / elapsed))
-        n_steps *= 4
+def main() -> int:
+    """Run the sections, each in a process of its own, and return the exit code."""
+    options = _parse()
+    if options.child:
+        return _measure(options)
+    chosen = [s for s in SECTIONS if not options.only or s.name in options.only]
+    complete = len(chosen) == len(SECTIONS) and not options.quick
+    parts, failed = [_preface(options.quick)], []
+    for section in chosen:
+        began = time.perf_counter()
+        say(f"{section.name}:")
+        text = _in_child(section, options.quick)
+        if text is None:
+            failed.append(section.name)
+            text = "Failed: see what the run printed."
+        say(f"  {time.perf_counter() - began:.0f} s")
+        parts.append(f"## {section.title}\n\n{text}")
+    report = "\n\n".join(parts) + "\n"
+    print(report)
+    output = options.output or (RESULTS if complete and not failed else None)
+    if output:
+        output.write_text(report, encoding="utf-8")
+        say(f"wrote {output}")
+    if failed:
+        say(f"failed: {', '.join(failed)}")
+    return int(bool(failed))
 
 
-def measure(backend: Backend, n_steps: int) -> float:
-    """Return the seconds that these steps take."""
-    began = time.perf_counter()
-    backend.run(n_steps)
-    return time.perf_counter() - began
-
-
-def compare(case: Case) -> dict[str, float]:
-    """Return microseconds a step for every backend: medians of interleaved rounds."""
-    backends = {name: kind(case) for name, kind in BACKENDS.items()}
-    for kind in BACKENDS.values():
-        check_agreement(case, kind)
-    steps = {name: steps_for(backend, SECONDS_A_ROUND) for name, backend in backends.items()}
-    times: dict[str, list[float]] = {name: [] for name in backends}
-    for _ in range(ROUNDS):
-        for name, backend in backends.items():
-            times[name].append(measure(backend, steps[name]) / steps[name])
-    return {name: 1e6 * statistics.median(values) for name, values in times.items()}
-
-
-def main() -> None:
-    """Print what was measured, where, and the table."""
-    print(
-        f"Time of one step in microseconds, one thread, median of {ROUNDS} interleaved rounds; in "
-        "brackets how many times as long as pydlnet.\n"
-        f"{platform.machine()}, instruction set {_core.ISA}, Python {platform.python_version()}, "
-        f"pydlnet {dln.__version__}, NumPy {np.__version__}, PyTorch {torch.__version__}\n"
+def _parse() -> argparse.Namespace:
+    names = [section.name for section in SECTIONS]
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--only", action="append", choices=names, help="may be given repeatedly")
+    parser.add_argument("--quick", action="store_true", help="few rounds, small sizes")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        help=f"file to write; by default {RESULTS.name} beside this program, and that only when "
+        "all sections were measured in full",
     )
-    print("| case |", " | ".join(BACKENDS), "|")
-    print("| --- |", " | ".join("---" for _ in BACKENDS), "|")
-    for case in CASES:
-        times = compare(case)
-        own = times["pydlnet"]
-        cells = [
-            f"{value:.3g}" if name == "pydlnet" else f"{value:.3g} ({value / own:.2f}x)"
-            for name, value in times.items()
-        ]
-        print(f"| {case} |", " | ".join(cells), "|")
-        sys.stdout.flush()
+    parser.add_argument("--child", choices=names, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def _preface(quick: bool) -> str:
+    from .machine import describe  # loads pydlnet
+
+    return (
+        "# How fast pydlnet is beside its peers\n\n"
+        f"Written by `python -m bench{' --quick' if quick else ''}`. Medians of interleaved "
+        "rounds; every peer first gave the answer of the plain definition. `2x` means that a peer "
+        "takes twice as long as pydlnet, `0.5x` that it takes half as long. Only ratios within a "
+        "table mean anything: the clock drifts between them.\n\n" + describe()
+    )
+
+
+def _in_child(section: Section, quick: bool) -> str | None:
+    """Return the text of a section, or None if it failed."""
+    threads = {
+        f"{library}_NUM_THREADS": str(section.threads)
+        for library in ("OMP", "OPENBLAS", "MKL", "NUMBA")
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder, "section.md")
+        command = [sys.executable, "-m", "bench", "--child", section.name, "--output", str(output)]
+        done = subprocess.run(
+            command + ["--quick"] * quick,
+            env={**os.environ, **threads, **section.environment},
+            stdout=sys.stderr,
+        )
+        return output.read_text(encoding="utf-8") if done.returncode == 0 else None
+
+
+def _measure(options: argparse.Namespace) -> int:
+    section = next(s for s in SECTIONS if s.name == options.child)
+    if section.threads == 1 and hasattr(os, "sched_setaffinity"):
+        # XLA has no reliable option for the number of threads but counts the cores it may use.
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    module = importlib.import_module(f".sections.{section.name}", __package__)
+    options.output.write_text(module.measure(QUICK if options.quick else Plan()), encoding="utf-8")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
