@@ -27,4 +27,10 @@ SECTIONS = (
         environment={"OPENBLAS_CORETYPE": "SKYLAKEX"},
     ),
     Section("growth", "Growth with width and depth"),
+    Section("threads", "One network on two threads", threads=2),
+    Section("regression", "Regression on samples"),
+    Section("completion", "Matrix completion"),
+    Section("chains", "Structured targets: exact compression"),
+    Section("recording", "Recording"),
+    Section("ensembles", "Ensembles", threads=2),
 )
