@@ -237,7 +237,7 @@ class Loop:
             dtype=str(setup.weights[0].dtype),
             version=VERSION,
             instruction_set=_core.ISA,
-            exact_algebra=setup.problem.exact_algebra,
+            exact_algebra=self._exact_algebra(),
             status=status,
             wall_seconds=before + seconds,
         )
@@ -245,6 +245,12 @@ class Loop:
         # Where nothing was added the data is what the earlier record asked for.
         record = earlier.record if earlier is not None and self._stood_still else setup.record
         return Trajectory(data, weights, status, setup.method, record, state)
+
+    def _exact_algebra(self) -> str:
+        """Return what made a step cheaper without changing it but by rounding, or "none"."""
+        if _core.is_sparse(self._session):
+            return "sparse residual"
+        return self._setup.problem.exact_algebra
 
     def _dataset(self) -> xr.Dataset:
         records = self._blocks.collect()

@@ -13,7 +13,9 @@ TESTS = Path(__file__).parent
 AVAILABLE = dln._core.available()
 
 # The modules that reach every kernel.
-KERNEL_TESTS = [f"test_{m}.py" for m in ("chain", "problems", "spectrum", "recording", "methods")]
+KERNEL_TESTS = [
+    f"test_{m}.py" for m in ("chain", "problems", "spectrum", "recording", "methods", "completion")
+]
 
 
 def test_the_choice_is_one_of_the_available():

@@ -2,7 +2,7 @@
 #include <cmath>
 
 #include "arrays.hpp"
-#include "dlnet/pass.hpp"
+#include "dlnet/objective.hpp"
 
 namespace dlnet::bindings {
 
@@ -34,37 +34,53 @@ py::list gradients(const py::list& weights, const py::array& end_to_end_gradient
   return to_arrays(layers);
 }
 
+// One evaluation of a loss at a network, on the path that a run would take.
+template <class Scalar>
+struct Evaluation {
+  Evaluation(const py::list& weights, const py::capsule& capsule)
+      : network(to_network<Scalar>(weights)),
+        loss(to_loss<Scalar>(capsule, network.widths())),
+        sparse(is_sparse_cheaper<Scalar>(loss->entries().size(), network.widths())),
+        pass(network.widths(), sparse, false),
+        objective(loss, sparse, 0, false) {}
+
+  double run() {
+    objective.forward(pass, network);
+    return objective.evaluate(pass, network);
+  }
+
+  Network<Scalar> network;
+  std::shared_ptr<Loss<Scalar>> loss;
+  bool sparse;
+  Pass<Scalar> pass;
+  Objective<Scalar> objective;
+};
+
 template <class Scalar>
 py::tuple value_and_gradients(const py::list& weights, const py::capsule& capsule) {
-  const Network<Scalar> network = to_network<Scalar>(weights);
-  const auto loss = to_loss<Scalar>(capsule, network.widths());
-  Matrix<Scalar> gradient(network.widths().back(), network.widths().front());
-  Pass<Scalar> pass(network.widths());
-  auto layers = zero_layers<Scalar>(network.widths());
+  Evaluation<Scalar> at(weights, capsule);
+  auto layers = zero_layers<Scalar>(at.network.widths());
   double value = 0.0;
   {
     const py::gil_scoped_release release;
-    pass.forward(network);
-    value = loss->value_and_gradient(pass.end_to_end(network), gradient);
-    pass.gradients(network, gradient, layers);
+    value = at.run();
+    at.objective.gradients(at.pass, at.network, layers);
   }
   return py::make_tuple(value, to_arrays(layers));
 }
 
 template <class Scalar>
 py::list step(const py::list& weights, const py::capsule& capsule, double rate) {
-  Network<Scalar> network = to_network<Scalar>(weights);
-  const auto loss = to_loss<Scalar>(capsule, network.widths());
-  Matrix<Scalar> gradient(network.widths().back(), network.widths().front());
-  Pass<Scalar> pass(network.widths());
+  Evaluation<Scalar> at(weights, capsule);
   {
     const py::gil_scoped_release release;
-    pass.forward(network);
-    loss->value_and_gradient(pass.end_to_end(network), gradient);
-    pass.descend(network, gradient, static_cast<Scalar>(rate), Scalar(1));
+    at.run();
+    at.objective.descend(at.pass, at.network, static_cast<Scalar>(rate), Scalar(1));
   }
   py::list layers;
-  for (std::size_t j = 0; j < network.depth(); ++j) layers.append(to_array(network.weight(j)));
+  for (std::size_t j = 0; j < at.network.depth(); ++j) {
+    layers.append(to_array(at.network.weight(j)));
+  }
   return layers;
 }
 

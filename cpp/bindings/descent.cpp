@@ -120,6 +120,16 @@ Knowledge to_knowledge(const Opening& opening, const Widths& widths) {
   return knowledge;
 }
 
+Whole to_whole(const std::vector<std::string>& variables) {
+  constexpr std::array of_product = {"end_to_end",           "reconstruction_error",
+                                     "held_out_error",       "singular_value",
+                                     "left_singular_vector", "right_singular_vector",
+                                     "effective_rank",       "stable_rank",
+                                     "nuclear_norm",         "alignment"};
+  const auto is_wanted = [&](const char* name) { return is_among(variables, name); };
+  return {std::any_of(of_product.begin(), of_product.end(), is_wanted), is_wanted("alignment")};
+}
+
 template <class Scalar>
 py::capsule open_as(const Opening& opening) {
   const Widths widths = widths_of(opening.weights);
@@ -134,7 +144,7 @@ py::capsule open_as(const Opening& opening) {
   }
   Descent<Scalar> built(widths, loss, batch_loss, std::move(batches), opening.settings,
                         opening.stop, to_wanted(opening.variables, opening.stop),
-                        to_knowledge(opening, widths));
+                        to_knowledge(opening, widths), to_whole(opening.variables));
   auto session = std::make_unique<Session>(Session{std::move(built), opening.variables});
   auto& descent = std::get<Descent<Scalar>>(session->descent);
   for (std::size_t j = 0; j < descent.network().depth(); ++j) {
@@ -323,6 +333,9 @@ void register_descent(py::module_& module) {
   });
   module.def("step", [](const py::capsule& session) {
     return visit_session(session, [](const auto& descent) { return descent.step(); });
+  });
+  module.def("is_sparse", [](const py::capsule& session) {
+    return visit_session(session, [](const auto& descent) { return descent.is_sparse(); });
   });
   module.def("is_finite", [](const py::capsule& session) {
     return visit_session(session, [](const auto& descent) { return descent.is_finite(); });

@@ -19,6 +19,8 @@ class Batches {
         seed_(seed),
         order_(static_cast<std::size_t>(n_samples)) {}
 
+  Index batch_size() const { return batch_size_; }
+
   std::span<const Index> at(std::int64_t step) {
     const Index n = static_cast<Index>(order_.size());
     const std::int64_t per_epoch = (n + batch_size_ - 1) / batch_size_;

@@ -7,7 +7,7 @@
 
 #include "batches.hpp"
 #include "clock.hpp"
-#include "losses/loss.hpp"
+#include "objective.hpp"
 #include "observables.hpp"
 #include "optimizers.hpp"
 
@@ -46,6 +46,13 @@ struct Plan {
   double seconds = 0.05;
 };
 
+// Which matrices of the end-to-end shape somebody looks at besides the loss; a sparse run forms no
+// others.
+struct Whole {
+  bool product = true;
+  bool gradient = true;
+};
+
 template <class Scalar>
 class Descent {
  public:
@@ -53,20 +60,25 @@ class Descent {
   Descent(const Widths& widths, std::shared_ptr<Loss<Scalar>> loss,
           std::shared_ptr<Loss<Scalar>> batch_loss, std::optional<Batches> batches,
           const MethodSettings& settings, const StopRule& stop, const Wanted& wanted,
-          Knowledge knowledge)
-      : network_(widths),
-        pass_(widths),
-        loss_(std::move(loss)),
-        batch_loss_(std::move(batch_loss)),
+          Knowledge knowledge, const Whole& whole = {})
+      : sparse_(
+            is_sparse_cheaper<Scalar>(entries_a_step(*loss, batch_loss.get(), batches), widths)),
+        whole_(whole),
+        network_(widths),
+        pass_(widths, sparse_, whole.product),
+        objective_(std::move(loss), sparse_, 0, whole.gradient),
         batches_(std::move(batches)),
         optimizer_(settings, widths),
         stop_(stop),
-        observer_(widths, wanted, std::move(knowledge)),
-        gradient_(widths.back(), widths.front()) {
-    if (batch_loss_) batch_gradient_.emplace(widths.back(), widths.front());
+        observer_(widths, wanted, std::move(knowledge)) {
+    if (batch_loss) {
+      batch_objective_.emplace(std::move(batch_loss), sparse_, batches_->batch_size(), false);
+    }
     if (!accumulates_in_pass() || wanted.gradients) gradients_ = zero_layers<Scalar>(widths);
   }
 
+  // Whether the residual is evaluated at the entries that the loss looks at, and nowhere else.
+  bool is_sparse() const { return sparse_; }
   Network<Scalar>& network() { return network_; }
   Optimizer<Scalar>& optimizer() { return optimizer_; }
   Clock& clock() { return clock_; }
@@ -122,7 +134,8 @@ class Descent {
     put(Quantity::loss, loss_value_);
     if (sink.wants(Quantity::gradient_norm)) put(Quantity::gradient_norm, gradient_norm());
     if (sink.wants(Quantity::learning_rate)) put(Quantity::learning_rate, rate_in_force(rate));
-    observer_.record(network_, pass_, gradient_, !is_finite(), sink, at);
+    if (sparse_ && whole_.product) pass_.multiply_last(network_);
+    observer_.record(network_, pass_, objective_.whole_gradient(), !is_finite(), sink, at);
     recorded_ = true;
   }
 
@@ -137,6 +150,14 @@ class Descent {
     return optimizer_.settings().method == Method::gradient_descent;
   }
 
+  // Entries of the end-to-end matrix that a step looks at; 0 if one of the losses looks at all.
+  static Index entries_a_step(const Loss<Scalar>& loss, const Loss<Scalar>* batch_loss,
+                              const std::optional<Batches>& batches) {
+    const Index n_entries = loss.entries().size();
+    if (batch_loss == nullptr) return n_entries;
+    return std::min({n_entries, batch_loss->entries().size(), batches->batch_size()});
+  }
+
   static double rate_at(const Plan<Scalar>& plan, std::int64_t step) {
     if (plan.rates.empty()) return 0.0;
     const auto at = static_cast<std::size_t>(step - plan.first_rate);
@@ -147,10 +168,10 @@ class Descent {
 
   // The full loss and its gradient in W; in a mini-batch run only where somebody looks at them.
   void evaluate(bool somebody_looks) {
-    if (!forwarded_) pass_.forward(network_);
+    if (!forwarded_) objective_.forward(pass_, network_);
     forwarded_ = true;
-    if (full_ || (batch_loss_ && !somebody_looks)) return;
-    loss_value_ = loss_->value_and_gradient(pass_.end_to_end(network_), gradient_);
+    if (full_ || (batch_objective_ && !somebody_looks)) return;
+    loss_value_ = objective_.evaluate(pass_, network_);
     full_ = true;
   }
 
@@ -160,13 +181,13 @@ class Descent {
 
   // In a mini-batch run the loss is looked at where it is recorded, as it costs a pass of its own.
   bool converged(bool scheduled) {
-    if ((scheduled || !batch_loss_) && loss_value_ <= stop_.loss) return true;
+    if ((scheduled || !batch_objective_) && loss_value_ <= stop_.loss) return true;
     return checks_gradient_norm() && gradient_norm() <= stop_.gradient_norm;
   }
 
   // Of the full loss, without weight decay.
   double gradient_norm() {
-    pass_.gradients(network_, gradient_, gradients_);
+    objective_.gradients(pass_, network_, gradients_);
     double norm = 0.0;
     for (const Matrix<Scalar>& gradient : gradients_) {
       norm = std::hypot(norm, frobenius_norm(gradient));
@@ -176,37 +197,35 @@ class Descent {
 
   double rate_in_force(double rate) {
     if (optimizer_.settings().method != Method::group_rmsprop) return rate;
-    step_gradient();
-    write_gradients();
+    write_gradients(step_objective());
     return optimizer_.group_rate(gradients_, rate);
   }
 
-  // The gradient in W that this step descends along: of the batch, or of the full loss.
-  const Matrix<Scalar>& step_gradient() {
-    if (!batch_loss_) return gradient_;
+  // With the gradient that this step descends along: of the batch, or of the full loss.
+  Objective<Scalar>& step_objective() {
+    if (!batch_objective_) return objective_;
     if (!batched_) {
-      batch_value_ = batch_loss_->batch_value_and_gradient(pass_.end_to_end(network_),
-                                                           *batch_gradient_, batches_->at(step_));
+      batch_value_ = batch_objective_->evaluate(pass_, network_, batches_->at(step_));
       batched_ = true;
     }
-    return *batch_gradient_;
+    return *batch_objective_;
   }
 
-  void write_gradients() {
-    pass_.gradients(network_, step_gradient(), gradients_);
+  void write_gradients(const Objective<Scalar>& objective) {
+    objective.gradients(pass_, network_, gradients_);
     optimizer_.add_weight_decay(network_, gradients_);
   }
 
   // From this step to the next; false if the loss of the batch is not finite.
   bool update(double rate) {
-    const Matrix<Scalar>& gradient = step_gradient();
-    if (batch_loss_ && !std::isfinite(batch_value_)) return false;
+    const Objective<Scalar>& objective = step_objective();
+    if (batch_objective_ && !std::isfinite(batch_value_)) return false;
     double in_force = rate;
     if (accumulates_in_pass()) {
       const double keep = 1.0 - rate * optimizer_.settings().weight_decay;
-      pass_.descend(network_, gradient, static_cast<Scalar>(rate), static_cast<Scalar>(keep));
+      objective.descend(pass_, network_, static_cast<Scalar>(rate), static_cast<Scalar>(keep));
     } else {
-      write_gradients();
+      write_gradients(objective);
       in_force = optimizer_.update(network_, gradients_, rate);
       for (std::size_t j = 0; j < network_.depth(); ++j) network_.refresh_transposed(j);
     }
@@ -216,17 +235,17 @@ class Descent {
     return true;
   }
 
+  bool sparse_;
+  Whole whole_;
   Network<Scalar> network_;
   std::unique_ptr<Team> team_;
   Pass<Scalar> pass_;
-  std::shared_ptr<Loss<Scalar>> loss_;
-  std::shared_ptr<Loss<Scalar>> batch_loss_;
+  Objective<Scalar> objective_;  // the full loss
+  std::optional<Objective<Scalar>> batch_objective_;
   std::optional<Batches> batches_;
   Optimizer<Scalar> optimizer_;
   StopRule stop_;
   Observer<Scalar> observer_;
-  Matrix<Scalar> gradient_;  // of the full loss in W
-  std::optional<Matrix<Scalar>> batch_gradient_;
   Layers<Scalar> gradients_;
   Clock clock_;
   std::int64_t step_ = 0;

@@ -41,12 +41,16 @@ class Network {
   std::size_t depth() const { return weights_.size(); }
   Matrix<Scalar>& weight(std::size_t j) { return weights_[j]; }
   const Matrix<Scalar>& weight(std::size_t j) const { return weights_[j]; }
+  Matrix<Scalar>& transposed(std::size_t j) { return transposed_[j]; }
   const Matrix<Scalar>& transposed(std::size_t j) const { return transposed_[j]; }
 
   // To be called whenever weight(j) has changed.
   void refresh_transposed(std::size_t j) {
     if (j > 0) transpose(weights_[j], transposed_[j]);
   }
+
+  // To be called whenever transposed(j) has changed, j > 0.
+  void refresh_from_transposed(std::size_t j) { transpose(transposed_[j], weights_[j]); }
 
  private:
   Widths widths_;

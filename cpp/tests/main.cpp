@@ -5,6 +5,7 @@
 
 namespace dlnet::tests {
 void test_gemm();
+void test_sparse();
 void test_pass();
 void test_losses();
 void test_descent();
@@ -14,12 +15,10 @@ void test_spectrum();
 
 int main(int argc, char** argv) {
   using namespace dlnet::tests;
-  const std::map<std::string, void (*)()> tests = {{"gemm", &test_gemm},
-                                                   {"pass", &test_pass},
-                                                   {"losses", &test_losses},
-                                                   {"descent", &test_descent},
-                                                   {"allocation", &test_allocation},
-                                                   {"spectrum", &test_spectrum}};
+  const std::map<std::string, void (*)()> tests = {
+      {"gemm", &test_gemm},        {"sparse", &test_sparse},   {"pass", &test_pass},
+      {"losses", &test_losses},    {"descent", &test_descent}, {"allocation", &test_allocation},
+      {"spectrum", &test_spectrum}};
   const auto test = argc == 2 ? tests.find(argv[1]) : tests.end();
   if (test == tests.end()) {
     std::cerr << "expected the name of a test\n";

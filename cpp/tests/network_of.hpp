@@ -1,8 +1,9 @@
-// A run of a small network without observations, for the tests of the loop.
+// Runs of a small network without observations, for the tests of the loop.
 #pragma once
 
 #include "check.hpp"
 #include "dlnet/descent.hpp"
+#include "dlnet/losses/entries.hpp"
 #include "dlnet/losses/target.hpp"
 
 namespace dlnet::tests {
@@ -13,6 +14,22 @@ Descent<Scalar> descent_of(const Widths& widths, const MethodSettings& settings,
   engine().seed(7);
   const auto loss =
       std::make_shared<TargetLoss<Scalar>>(random_matrix<double>(widths.back(), widths.front()));
+  Descent<Scalar> descent(widths, loss, nullptr, std::nullopt, settings, stop, wanted, {});
+  randomize(descent.network());
+  descent.start_at(0);
+  return descent;
+}
+
+// The same with some of the diagonal of the end-to-end matrix observed.
+template <class Scalar>
+Descent<Scalar> completion_of(const Widths& widths, const MethodSettings& settings,
+                              const StopRule& stop = {}, const Wanted& wanted = {}) {
+  engine().seed(7);
+  std::vector<Index> places(static_cast<std::size_t>(std::min(widths.back(), widths.front()) / 4));
+  std::iota(places.begin(), places.end(), Index(0));
+  const std::vector<double> values(places.size(), 0.5);
+  const auto loss = std::make_shared<EntriesLoss<Scalar>>(widths.back(), widths.front(), places,
+                                                          places, values, false);
   Descent<Scalar> descent(widths, loss, nullptr, std::nullopt, settings, stop, wanted, {});
   randomize(descent.network());
   descent.start_at(0);

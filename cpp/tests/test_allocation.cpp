@@ -29,8 +29,9 @@ void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std
 
 namespace dlnet::tests {
 
+// A sparse run where `sparse`, otherwise one of a target.
 template <class Scalar>
-void check_loop(const Widths& widths, Method method) {
+void check_loop(const Widths& widths, Method method, bool sparse) {
   MethodSettings settings;
   settings.method = method;
   settings.weight_decay = 1e-4;
@@ -40,7 +41,9 @@ void check_loop(const Widths& widths, Method method) {
   stop.gradient_norm = 0.0;
   Wanted wanted;
   wanted.imbalance = wanted.gradients = true;
-  auto descent = descent_of<Scalar>(widths, settings, stop, wanted);
+  auto descent = sparse ? completion_of<Scalar>(widths, settings, stop, wanted)
+                        : descent_of<Scalar>(widths, settings, stop, wanted);
+  check(descent.is_sparse() == sparse, "the path asked for");
 
   const double rate = 1e-3;
   const std::vector<std::int64_t> steps = {0, 1, 2, 10, 50};
@@ -68,8 +71,10 @@ void test_allocation() {
   for (Method method : {Method::gradient_descent, Method::momentum, Method::group_rmsprop,
                         Method::rmsprop, Method::adam, Method::adagrad, Method::adadelta}) {
     for (const Widths& widths : {Widths{4, 4, 4}, Widths{10, 3, 12, 5}, Widths{100, 100, 100}}) {
-      check_loop<double>(widths, method);
-      check_loop<float>(widths, method);
+      for (bool sparse : {false, true}) {
+        check_loop<double>(widths, method, sparse);
+        check_loop<float>(widths, method, sparse);
+      }
     }
   }
 }

@@ -95,6 +95,7 @@ views = _module.views
 state = _module.state
 time = _module.time
 step = _module.step
+is_sparse = _module.is_sparse
 is_recorded = _module.is_recorded
 is_finite = _module.is_finite
 loss = _module.loss

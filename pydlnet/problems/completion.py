@@ -48,6 +48,10 @@ class MatrixCompletion(Problem):
     -----
     Deep matrix factorisation of [1]_, whose released code has no factor 1/2.
 
+    Where a step sees few of the entries, the end-to-end matrix is evaluated there only and its
+    gradient stays sparse: the attribute `exact_algebra` of the trajectory's data is then "sparse
+    residual". The results are those of the dense matrices to rounding.
+
     References
     ----------
     .. [1] S. Arora, N. Cohen, W. Hu and Y. Luo, NeurIPS 2019. arXiv:1905.13655

@@ -14,6 +14,22 @@ class EntriesLoss final : public ResidualLoss<Scalar> {
         rows_(std::move(rows)),
         cols_(std::move(cols)) {}
 
+  Entries entries() const override { return {rows_, cols_}; }
+
+  double value_and_gradient_at(SparseMatrix<Scalar>& w) const override {
+    constexpr std::size_t n_partial = 8;
+    double partial[n_partial] = {};
+    const std::span<const Index> samples = w.samples();
+    const std::span<Scalar> values = w.values();
+    const double factor = reduction_factor(this->is_mean(), static_cast<Index>(samples.size()));
+    for (std::size_t k = 0; k < samples.size(); ++k) {
+      const Scalar residual = values[k] - this->value(samples[k]);
+      partial[k % n_partial] += static_cast<double>(residual) * static_cast<double>(residual);
+      values[k] = static_cast<Scalar>(factor) * residual;
+    }
+    return 0.5 * factor * std::accumulate(partial, partial + n_partial, 0.0);
+  }
+
  private:
   Scalar add_sample(const Matrix<Scalar>& end_to_end, Matrix<Scalar>& gradient, Index sample,
                     Scalar factor) const override {

@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "../gemm.hpp"
+#include "../sparse.hpp"
 
 namespace dlnet {
 
@@ -30,6 +30,15 @@ class Loss {
   virtual double batch_value_and_gradient(const Matrix<Scalar>&, Matrix<Scalar>&,
                                           std::span<const Index>) {
     throw std::invalid_argument("this loss has no samples to draw mini-batches from");
+  }
+
+  // The entries of W that the loss is a function of, one a sample; none where it is one of them
+  // all.
+  virtual Entries entries() const { return {}; }
+
+  // The loss over the samples whose entries of W are handed in, and which their gradient replaces.
+  virtual double value_and_gradient_at(SparseMatrix<Scalar>&) const {
+    throw std::logic_error("this loss is a function of all entries of W");
   }
 };
 
@@ -79,6 +88,7 @@ class ResidualLoss : public Loss<Scalar> {
                             Index sample, Scalar factor) const = 0;
 
   Scalar value(Index sample) const { return values_[static_cast<std::size_t>(sample)]; }
+  bool is_mean() const { return mean_; }
 
  private:
   Index n_outputs_;
