@@ -1,5 +1,6 @@
 #include "arrays.hpp"
 #include "dlnet/least_squares.hpp"
+#include "dlnet/rank_revealing.hpp"
 #include "dlnet/spectrum.hpp"
 
 namespace dlnet::bindings {
@@ -80,6 +81,21 @@ py::tuple qr(const Array<double>& matrix) {
   return py::make_tuple(from_columns(q.data(), rows, k), from_columns(r.data(), k, cols));
 }
 
+// The rows of a C-contiguous array are the columns of its transpose: nothing is rearranged.
+py::tuple row_space(const Array<double>& matrix, double tolerance, Index largest) {
+  require(matrix.ndim() == 2 && matrix.size() > 0, "matrix: expected a non-empty matrix");
+  require(largest >= 0, "largest: expected a non-negative number");
+  const Index rows = matrix.shape(0);
+  const Index cols = matrix.shape(1);
+  RankRevealed found;
+  {
+    const py::gil_scoped_release release;
+    found = rank_revealing_qr(cols, rows, matrix.data(), tolerance, largest);
+  }
+  return py::make_tuple(from_columns(found.q.data(), cols, found.rank),
+                        from_columns(found.coefficients.data(), rows, found.rank));
+}
+
 py::tuple reduce(const Array<double>& inputs, const Array<double>& outputs) {
   require(inputs.ndim() == 2 && outputs.ndim() == 2 && inputs.shape(0) == outputs.shape(0),
           "inputs, outputs: expected matrices with the same number of rows");
@@ -105,6 +121,7 @@ void register_decompositions(py::module_& module) {
   module.def("svd", &svd, arg("matrix").noconvert());
   module.def("singular_values", &singular_values, arg("matrix").noconvert());
   module.def("qr", &qr, arg("matrix").noconvert());
+  module.def("row_space", &row_space, arg("matrix").noconvert(), arg("tolerance"), arg("largest"));
   module.def("reduce_least_squares", &reduce, arg("inputs").noconvert(),
              arg("outputs").noconvert());
 }

@@ -71,6 +71,7 @@ ISA: str = _module.ISA
 svd = _module.svd
 singular_values = _module.singular_values
 qr = _module.qr
+row_space = _module.row_space
 reduce_least_squares = _module.reduce_least_squares
 
 target_loss = _module.target_loss

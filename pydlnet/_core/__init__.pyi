@@ -24,6 +24,11 @@ def singular_values(matrix: NDArray[np.float64]) -> NDArray[np.float64]: ...  # 
 def qr(
     matrix: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...  # (m, k), (k, n)
+def row_space(
+    matrix: NDArray[np.float64],  # (m, n), nearly coefficients @ basis.T
+    tolerance: float,  # relative to the largest singular value
+    largest: int,  # rank at which to stop
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...  # basis (n, k), coefficients (m, k)
 def reduce_least_squares(
     inputs: NDArray[np.float64], outputs: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float]: ...  # R, Q^T Y, ||Y - Q Q^T Y||_F^2
