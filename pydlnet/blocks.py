@@ -1,7 +1,7 @@
 """Arrays that records are written to, a block at a time, so that memory follows the records."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,14 +14,16 @@ from .recording import Record
 
 MEBIBYTE = 2**20
 
+Arrays = dict[str, NDArray[Any]]
+
 
 @dataclass
 class Block:
     """Some records: their steps, and one array a variable with one row a record."""
 
     steps: NDArray[np.int64]
-    core: dict[str, NDArray[Any]]
-    users: dict[str, NDArray[Any]]
+    core: Arrays
+    users: Arrays
 
     def first_rows(self, n: int) -> "Block":
         """Return the first n records, in memory of their own size."""
@@ -47,13 +49,25 @@ class Blocks:
         Of the run: end-to-end matrix and layers are recorded in it, everything else in float64.
     observers : Observers
         The user's quantities.
+    core_widths : sequence of int
+        (c_0, ..., c_N) of the core: blocks have room for its records.
+    lift : callable
+        Turns the core's arrays of a block into those of the full network.
     """
 
     def __init__(
-        self, record: Record, widths: Sequence[int], dtype: DTypeLike, observers: Observers
+        self,
+        record: Record,
+        widths: Sequence[int],
+        dtype: DTypeLike,
+        observers: Observers,
+        core_widths: Sequence[int],
+        lift: Callable[[Arrays], Arrays],
     ) -> None:
         self._schedule = record.schedule
         self._sizes = dim_sizes(widths)
+        self._core_sizes = dim_sizes(core_widths)
+        self._lift = lift
         self._dtype = dtype
         self._observers = observers
         self.variables = variables(record.names, widths)
@@ -62,37 +76,36 @@ class Blocks:
     def next_block(self, first: int, last: int) -> Block:
         """Return room for the scheduled steps from `first` on, as far as one block goes."""
         steps = self._schedule.steps_between(first, last, self._capacity())
-        return self._allocate(steps)
+        return self._allocate(steps, self._core_sizes)
 
     def single(self, step: int) -> Block:
         """Return room for one step, scheduled or not."""
-        return self._allocate(np.array([step], dtype=np.int64))
+        return self._allocate(np.array([step], dtype=np.int64), self._core_sizes)
 
     def finish(self, block: Block) -> None:
         """Keep a block whose rows are all filled."""
         if len(block.steps):
-            self._finished.append(block)
-
-    def _shape(self, variable: Variable) -> tuple[int, ...]:
-        return tuple(self._sizes[dim] for dim in variable.dims[1:])
+            self._finished.append(Block(block.steps, self._lift(block.core), block.users))
 
     def _capacity(self) -> int:
-        sizes = (8 * math.prod(self._shape(variable)) for variable in self.variables.values())
+        sizes = (
+            8 * math.prod(_shape(variable, self._sizes)) for variable in self.variables.values()
+        )
         return max(1, 32 * MEBIBYTE // (16 + sum(sizes) + self._observers.bytes_a_record))
 
-    def _allocate(self, steps: NDArray[np.int64]) -> Block:
+    def _allocate(self, steps: NDArray[np.int64], sizes: Mapping[str, int]) -> Block:
         core = {"time": np.empty(len(steps))}
         for name, variable in self.variables.items():
             in_run_dtype = name == "end_to_end" or name.startswith("W")
             core[name] = np.empty(
-                (len(steps), *self._shape(variable)), self._dtype if in_run_dtype else np.float64
+                (len(steps), *_shape(variable, sizes)), self._dtype if in_run_dtype else np.float64
             )
         return Block(steps, core, self._observers.allocate(len(steps)))
 
     def collect(self) -> Block:
         """Return all records as one block."""
         if not self._finished:
-            return self._allocate(np.empty(0, dtype=np.int64))
+            return self._allocate(np.empty(0, dtype=np.int64), self._sizes)
         blocks = self._finished
         if len(blocks) == 1:
             return blocks[0]
@@ -101,3 +114,7 @@ class Blocks:
             {name: np.concatenate([b.core[name] for b in blocks]) for name in blocks[0].core},
             {name: np.concatenate([b.users[name] for b in blocks]) for name in blocks[0].users},
         )
+
+
+def _shape(variable: Variable, sizes: Mapping[str, int]) -> tuple[int, ...]:
+    return tuple(sizes[dim] for dim in variable.dims[1:])

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from . import _core
 from .blocks import Block, Blocks
+from .coordinates import Coordinates
+from .exact_algebra import CoreStart, description
 from .interruption import noticing_interruption
 from .methods import Method
 from .observers import Observers
@@ -41,6 +43,7 @@ class Setup:
     stop: Stop
     state: State
     earlier: Trajectory | None  # that the run continues
+    core: CoreStart
 
 
 class Loop:
@@ -52,38 +55,54 @@ class Loop:
         self._last_step = setup.state.step + n_steps
         self._observers = Observers(setup.record.callables, dim_sizes(setup.widths))
         dtype = setup.weights[0].dtype
-        self._blocks = Blocks(setup.record, setup.widths, dtype, self._observers)
+        self._coordinates = Coordinates(
+            setup.problem,
+            setup.core.compression,
+            setup.widths,
+            dtype,
+            batches=setup.method.batch_size is not None,
+            knows_truth="reconstruction_error" in setup.record.names,
+        )
+        self._blocks = Blocks(
+            setup.record,
+            setup.widths,
+            dtype,
+            self._observers,
+            self._coordinates.core_widths,
+            self._coordinates.lift_records,
+        )
         self._rates = Rates(
             setup.method, self._last_step, recorded="learning_rate" in setup.record.names
         )
-        self._session = self._open(dtype)
+        self._session = self._open()
         _core.use_threads(self._session, threads)
 
-    def _open(self, dtype: np.dtype[Any]) -> object:
+    def _open(self) -> object:
         setup, method, stop = self._setup, self._setup.method, self._setup.stop
-        problem, n_outputs = setup.problem, setup.widths[-1]
+        problem, coordinates = setup.problem, self._coordinates
         kind, numbers = method.core_spec()
-        batches = method.batch_size is not None
         session = _core.open_descent(
-            weights=setup.weights,
-            loss=problem.core_loss(dtype, n_outputs),
-            batch_loss=problem.core_batch_loss(dtype, n_outputs) if batches else None,
+            weights=setup.core.layers,
+            loss=coordinates.losses.full,
+            batch_loss=coordinates.losses.batch,
             batch_size=min(method.batch_size or 0, problem.n_samples or 0),
             seed=setup.state.seed or 0,
             method=kind,
             settings=numbers,
-            stop_loss=-np.inf if stop.loss is None else stop.loss,
+            stop_loss=-np.inf if stop.loss is None else coordinates.core_bound(stop.loss),
             stop_gradient_norm=-1.0 if stop.gradient_norm is None else stop.gradient_norm,
             check_every=stop.check_every,
             has_condition=stop.condition is not None,
             variables=list(self._blocks.variables),
-            ground_truth=problem.ground_truth,
+            ground_truth=coordinates.ground_truth,
             held_out=problem.held_out,
         )
-        same_method = setup.earlier is not None and method == setup.earlier.method
-        state = setup.state.method if same_method else None
-        _core.start(session, setup.state.step, setup.state.time, state)
+        _core.start(session, setup.state.step, setup.state.time, setup.core.method_state)
         return session
+
+    def _observed(self) -> list[NDArray[Any]]:
+        """Return the full layers if a quantity of the user's looks at them."""
+        return self._coordinates.views(self._session) if self._observers else []
 
     @property
     def _step(self) -> int:
@@ -115,7 +134,7 @@ class Loop:
 
     def _begin_records(self) -> None:
         earlier = self._setup.earlier
-        self._observers.begin(self._first_step, _core.views(self._session))
+        self._observers.begin(self._first_step, self._observed())
         if earlier is not None:
             self._observers.check_against(earlier.data)
         # What an earlier run has recorded at its last step stands.
@@ -146,7 +165,7 @@ class Loop:
         step = self._step
         if outcome == "recorded":
             row = int(np.searchsorted(self._block.steps, step))
-            self._observers.fill(self._block.users, row, step, _core.views(self._session))
+            self._observers.fill(self._block.users, row, step, self._observed())
         if outcome == "check":
             return "converged" if self._condition_holds(step) else ""
         if outcome == "reached":
@@ -178,7 +197,7 @@ class Loop:
     def _condition_holds(self, step: int) -> bool:
         condition = self._setup.stop.condition
         try:
-            return condition is not None and bool(condition(_core.views(self._session)))
+            return condition is not None and bool(condition(self._coordinates.views(self._session)))
         except Exception as error:
             error.add_note(f"raised by the condition of stop at step {step}")
             raise
@@ -203,7 +222,7 @@ class Loop:
         with self._naming_step():
             _core.record(self._session, block.core, rates[row] if len(rates) else 0.0)
         if _core.is_finite(self._session):
-            self._observers.fill(block.users, 0, step, _core.views(self._session))
+            self._observers.fill(block.users, 0, step, self._observed())
             status = self._status_at_record(status)
         else:
             self._observers.fill_missing(block.users, 0)
@@ -216,15 +235,23 @@ class Loop:
         bound = self._setup.stop.loss
         if status != "finished" or bound is None:
             return status
-        return "converged" if _core.loss(self._session) <= bound else status
+        return (
+            "converged"
+            if _core.loss(self._session) <= self._coordinates.core_bound(bound)
+            else status
+        )
 
     def _result(self, status: str, seconds: float) -> Trajectory:
         setup = self._setup
+        layers = _core.weights(self._session)
+        compression = setup.core.compression
         state = State(
             self._step,
             _core.time(self._session),
             setup.state.seed,
             _core.state(self._session),
+            compression,
+            [] if compression is None else layers,
         )
         data = self._dataset()
         earlier = setup.earlier
@@ -237,20 +264,16 @@ class Loop:
             dtype=str(setup.weights[0].dtype),
             version=VERSION,
             instruction_set=_core.ISA,
-            exact_algebra=self._exact_algebra(),
+            exact_algebra=description(
+                setup.problem, compression, sparse=_core.is_sparse(self._session)
+            ),
             status=status,
             wall_seconds=before + seconds,
         )
-        weights = _core.weights(self._session)
+        weights = self._coordinates.weights(layers)
         # Where nothing was added the data is what the earlier record asked for.
         record = earlier.record if earlier is not None and self._stood_still else setup.record
         return Trajectory(data, weights, status, setup.method, record, state)
-
-    def _exact_algebra(self) -> str:
-        """Return what made a step cheaper without changing it but by rounding, or "none"."""
-        if _core.is_sparse(self._session):
-            return "sparse residual"
-        return self._setup.problem.exact_algebra
 
     def _dataset(self) -> xr.Dataset:
         records = self._blocks.collect()

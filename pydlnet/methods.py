@@ -47,6 +47,7 @@ class Method:
     batch_size: int | None
 
     _kind: ClassVar[str]
+    _commutes_with_rotations: ClassVar[bool] = False
     _unit: ClassVar[tuple[str, ...]] = ()  # fields in [0, 1)
     _not_negative: ClassVar[tuple[str, ...]] = ("weight_decay",)
     _positive: ClassVar[tuple[str, ...]] = ()
@@ -83,6 +84,11 @@ class Method:
     def has_time(self) -> bool:
         """Whether the sum of the rates is a time that records can carry."""
         return False
+
+    @property
+    def commutes_with_rotations(self) -> bool:
+        """Whether orthogonal changes of hidden bases rotate the steps and nothing else."""
+        return self._commutes_with_rotations
 
     def core_spec(self) -> tuple[str, dict[str, float]]:
         """Return the kind and the numbers that the core takes.
@@ -190,6 +196,7 @@ class GradientDescent(Method):
     batch_size: int | None = None
 
     _kind: ClassVar[str] = "gradient_descent"
+    _commutes_with_rotations: ClassVar[bool] = True
 
     @property
     def has_time(self) -> bool:
@@ -236,6 +243,7 @@ class Momentum(Method):
     batch_size: int | None = None
 
     _kind: ClassVar[str] = "momentum"
+    _commutes_with_rotations: ClassVar[bool] = True
     _unit: ClassVar[tuple[str, ...]] = ("momentum",)
     _flags: ClassVar[tuple[str, ...]] = ("nesterov",)
 
@@ -280,6 +288,7 @@ class GroupRMSprop(Method):
     batch_size: int | None = None
 
     _kind: ClassVar[str] = "group_rmsprop"
+    _commutes_with_rotations: ClassVar[bool] = True
     _unit: ClassVar[tuple[str, ...]] = ("decay",)
     _positive: ClassVar[tuple[str, ...]] = ("epsilon",)
 

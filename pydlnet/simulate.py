@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ._validation import as_count, as_threads, as_weights, seed_from, widths_of
+from .exact_algebra import ExactCompression, as_exact_compression, core_start
 from .loop import Loop, Setup
 from .methods import Method
 from .problems import Problem
@@ -30,6 +31,7 @@ def run(
     rng: int | np.random.Generator | None = None,
     progress: bool | None = None,
     threads: int = 1,
+    exact_compression: ExactCompression = True,
 ) -> Trajectory:
     """Run a method on a problem from a start and record the trajectory.
 
@@ -56,6 +58,11 @@ def run(
     threads : int
         How many threads share the products of one step, from about width 100 on; at most as many
         as there are processors. The results are the same bits for every number.
+    exact_compression : bool or "rank", default True
+        Whether the core may work in fewer coordinates where that is exact and pays; see Notes.
+        "rank" cuts further, to what the start spans: singular values of layers below about
+        (max(d) eps)^(1/N) of the largest count as zero. A trajectory goes on in the coordinates
+        that it has, unless this is False, or "rank" and it was not cut by rank.
 
     Returns
     -------
@@ -70,6 +77,15 @@ def run(
 
     Notes
     -----
+    Gradient descent, momentum and GroupRMSprop commute with rotations, and gradients stay in the
+    span of what is next to a width. So hidden widths count as min(d_j, d_{j-1} + d_{j+1}), and for
+    `TargetMatrix` and squared `Regression` d_0 as rank + d_1 and d_N as rank + d_{N-1}, with the
+    rank of target or data. Results are those of the full network to rounding; the attribute
+    `exact_algebra` of the data says what was cut. By counting, no direction is lost that the full
+    run could reach. `exact_compression="rank"` does lose those that a rank-deficient start would
+    reach by rounding alone: such a run stays on its saddle. A run with momentum that goes on with
+    another problem, or leaves its coordinates, goes on in full ones.
+
     Divergence is a result: the run ends at the first step whose loss is not finite.
 
     Ctrl-C ends the run with what it has (status "interrupted"); a second one within two seconds
@@ -85,7 +101,8 @@ def run(
     >>> trajectory.status, bool(trajectory.data.loss[-1] < 1e-12)
     ('finished', True)
     """
-    setup = _check(problem, weights, method, record, stop, rng)
+    wish = as_exact_compression(exact_compression)
+    setup = _check(problem, weights, method, record, stop, rng, wish)
     n_steps = as_count(n_steps, "n_steps", 0, LARGEST_STEP - setup.state.step)
     setup.method.check_steps(setup.state.step + n_steps)
     if progress is not None and not isinstance(progress, bool | np.bool_):
@@ -100,6 +117,7 @@ def _check(
     record: Record | None,
     stop: Stop | None,
     rng: int | np.random.Generator | None,
+    wish: ExactCompression,
 ) -> Setup:
     earlier = weights if isinstance(weights, Trajectory) else None
     if earlier is not None:
@@ -132,6 +150,7 @@ def _check(
         stop,
         state,
         earlier,
+        core_start(problem, layers, method, earlier, wish),
     )
 
 

@@ -17,6 +17,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from ._validation import freeze, widths_of
+from .compression import Compression
 from .methods import method_from_dict
 from .recording import record_from_dict
 from .trajectory import State, Trajectory
@@ -24,7 +26,7 @@ from .trajectory import State, Trajectory
 __all__ = ["open_trajectory", "save"]
 
 # The layout of the state group; a file of another layout is refused.
-LAYOUT = 1
+LAYOUT = 2
 
 
 def save(trajectory: Trajectory, path: str | PathLike[str]) -> None:
@@ -159,9 +161,10 @@ def _require_zarr() -> None:
 
 def _state_dataset(trajectory: Trajectory) -> xr.Dataset:
     state = trajectory.state
-    arrays: dict[str, Any] = _numbered("weights", trajectory.weights)
+    arrays: dict[str, Any] = _numbered("weights", trajectory.weights, "width")
     for b, layers in enumerate(state.method["buffers"]):
-        arrays.update(_numbered(f"buffer_{b}", layers))
+        arrays.update(_numbered(f"buffer_{b}", layers, "core_width"))
+    arrays.update(_compressed(state))
     arrays["numbers"] = (
         ("number",),
         np.array([*state.time, state.method["mean_square"]], dtype=np.float64),
@@ -174,14 +177,32 @@ def _state_dataset(trajectory: Trajectory) -> xr.Dataset:
         "step": str(state.step),
         "seed": "none" if state.seed is None else str(state.seed),
         "n_updates": str(state.method["n_updates"]),
+        "compression": _kind(state.compression),
     }
     return xr.Dataset(arrays, attrs={**counts, "status": trajectory.status})
 
 
-def _numbered(prefix: str, layers: list[NDArray[Any]]) -> dict[str, Any]:
+def _numbered(prefix: str, layers: list[NDArray[Any]], dim: str) -> dict[str, Any]:
     return {
-        f"{prefix}_{j}": ((f"width_{j + 1}", f"width_{j}"), layer) for j, layer in enumerate(layers)
+        f"{prefix}_{j}": ((f"{dim}_{j + 1}", f"{dim}_{j}"), layer) for j, layer in enumerate(layers)
     }
+
+
+def _compressed(state: State) -> dict[str, Any]:
+    if state.compression is None:
+        return {}
+    bases = {
+        f"basis_{j}": ((f"width_{j}", f"core_width_{j}"), basis)
+        for j, basis in enumerate(state.compression.bases)
+        if basis is not None
+    }
+    return {**bases, **_numbered("layers", state.layers, "core_width")}
+
+
+def _kind(compression: Compression | None) -> str:
+    if compression is None:
+        return "none"
+    return "rank" if compression.by_rank else "count"
 
 
 def _layers(state: xr.Dataset, prefix: str) -> list[NDArray[Any]]:
@@ -202,11 +223,31 @@ def _assemble(data: xr.Dataset, state: xr.Dataset) -> Trajectory:
         "n_updates": int(attributes["n_updates"]),
     }
     seed = None if attributes["seed"] == "none" else int(attributes["seed"])
+    weights = _layers(state, "weights")
+    compression = _compression(state, widths_of(weights))
     return Trajectory(
         data,
-        _layers(state, "weights"),
+        weights if compression is None else [freeze(layer) for layer in weights],
         str(attributes["status"]),
         method_from_dict(json.loads(data.attrs["method"])),
         record,
-        State(int(attributes["step"]), (total, lost), seed, method_state),
+        State(
+            int(attributes["step"]),
+            (total, lost),
+            seed,
+            method_state,
+            compression,
+            [] if compression is None else _layers(state, "layers"),
+        ),
     )
+
+
+def _compression(state: xr.Dataset, widths: tuple[int, ...]) -> Compression | None:
+    kind = state.attrs["compression"]
+    if kind == "none":
+        return None
+    bases = tuple(
+        np.ascontiguousarray(state[f"basis_{j}"].values) if f"basis_{j}" in state else None
+        for j in range(len(widths))
+    )
+    return Compression(widths, bases, kind == "rank")

@@ -11,6 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ._validation import widths_of
+from .compression import Compression
 from .methods import Method
 from .quantities import Variable
 from .recording import Record
@@ -31,7 +32,7 @@ TIME_ATTRIBUTES = {
 
 @dataclass(frozen=True)
 class State:
-    """Everything of the core that the next step depends on, besides the layers.
+    """Everything of the core that the next step depends on, besides the full layers.
 
     Parameters
     ----------
@@ -43,13 +44,19 @@ class State:
         Of the mini-batches; None as long as nothing was drawn.
     method : dict
         What the method remembers: `buffers` (lists of layer-shaped arrays), `mean_square`,
-        `n_updates`.
+        `n_updates`. Empty as long as it remembers nothing.
+    compression : Compression or None
+        Coordinates that the core works in, if they are not those of the full network.
+    layers : list of ndarray, shape (c_j, c_{j-1})
+        The core's layers there; none without a compression.
     """
 
     step: int
     time: tuple[float, float]
     seed: int | None
     method: dict[str, Any]
+    compression: Compression | None = None
+    layers: list[NDArray[Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +68,8 @@ class Trajectory:
     data : xarray.Dataset
         Recorded quantities over the dimension `step`.
     weights : list of ndarray, shape (d_j, d_{j-1})
-        The layers at the last step.
+        The layers at the last step. Read-only where they are the image of a compressed run, which
+        goes on from its own layers.
     status : str
         Why the run ended: "converged" (a stop condition was met), "finished" (all steps taken),
         "diverged" (the loss is not finite), "time_limit" or "interrupted".
