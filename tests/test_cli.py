@@ -124,6 +124,18 @@ def test_the_summary_names_everything(call, write):
         assert part in out
 
 
+def test_what_is_compressed_is_said_before_and_after_the_run(call, write):
+    # Widths 2-3-2: nothing to gain. 2-30-2: d_1 is cut to d_0 + d_2.
+    assert "algebra  none" in call("run", write(), "--dry-run")[1]
+    wide = write(BASIC, ("hidden_width = 3", "hidden_width = 30"))
+    assert "algebra  d_1 30 -> 4" in call("run", wide, "--dry-run")[1]
+    assert "algebra  d_1 30 -> 4" in call("run", wide)[1]
+    assert "algebra  d_1 30 -> 4" in call("show", "try.nc")[1]
+    off = call("run", wide, "--dry-run", "--set", "run.exact_compression=false")[1]
+    assert "algebra  none" in off
+    assert "exact_compression" in call("info")[1]
+
+
 def test_a_dry_run_writes_nothing_and_says_how_large_the_output_gets(call, write, tmp_path):
     path = write(BASIC, ("[record]", "[record]\nevery = 10"))
     code, out, _ = call("run", path, "--dry-run")

@@ -13,6 +13,7 @@ from .text import describe, say
 __all__ = ["print_info"]
 
 _NEEDED = ("numpy", "xarray", "h5netcdf", "h5py", "matplotlib", "tqdm", "typer")
+_ALGEBRA = "statistics instead of samples, cut widths; run --dry-run and show say what applies"
 _OPTIONAL = ("zarr", "torch", "jax", "scikit-learn", "dask", "pandas")
 
 
@@ -31,6 +32,7 @@ def print_info() -> int:
         ("pydlnet", dln.__version__),
         ("instruction set", f"{_core.ISA} ({reason}); available: {sets}"),
         ("processor", f"{_processor()}, {_cores()} cores usable"),
+        ("exact algebra", f"{_ALGEBRA}; off with exact_compression=False"),
         ("python", f"{platform.python_version()} on {platform.platform()}"),
         *[(name, _version(name) or "missing") for name in _NEEDED],
         ("optional", ", ".join(_found()) or "none found"),

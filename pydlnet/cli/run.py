@@ -53,7 +53,7 @@ def run_file(path: Path, settings: list[str], *, dry_run: bool, overwrite: bool)
     if interruption:
         print("interrupted before the first step; nothing is saved", file=sys.stderr)
         return 130
-    say(_summary(config, experiment, output, start.data.nbytes))
+    say(_summary(config, experiment, output, start.data))
     if dry_run:
         return 0
     for file in (output, picture):
@@ -102,7 +102,7 @@ def _prepare(file: Path | None, overwrite: bool) -> None:
         raise ValueError(f"output: cannot write {str(file)!r}: {error.strerror}") from None
 
 
-def _summary(config: Config, experiment: Experiment, output: Path, record_size: int) -> str:
+def _summary(config: Config, experiment: Experiment, output: Path, record: Any) -> str:
     rows = [("problem", repr(experiment.problem))]
     rows += [("", note) for note in experiment.notes]
     parameters = sum(layer.size for layer in experiment.weights)
@@ -113,7 +113,8 @@ def _summary(config: Config, experiment: Experiment, output: Path, record_size: 
         ("method", " ".join(repr(experiment.method).split())),
         ("steps", _steps(experiment)),
         ("record", _records(experiment)),
-        ("output", f"{output}, {_size(experiment, record_size)}"),
+        ("algebra", record.attrs["exact_algebra"]),
+        ("output", f"{output}, {_size(experiment, record.nbytes)}"),
     ]
     return describe(rows)
 

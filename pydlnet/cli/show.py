@@ -53,6 +53,7 @@ def _rows(trajectory: dln.Trajectory) -> list[tuple[str, str]]:
         ("problem", _brief(json.loads(attributes["problem"]))),
         ("network", f"widths {widths}, {attributes['dtype']}"),
         ("method", " ".join(repr(trajectory.method).split())),
+        ("algebra", str(attributes["exact_algebra"])),
         ("records", f"{data.sizes['step']} of {variables}"),
         ("time", f"{float(attributes['wall_seconds']):.2f} s"),
         ("made by", f"pydlnet {attributes['version']} ({attributes['instruction_set']})"),
