@@ -2,12 +2,9 @@
 // an opaque capsule.
 #include "dlnet/descent.hpp"
 
-#include <pybind11/stl.h>
-
-#include <array>
 #include <variant>
 
-#include "arrays.hpp"
+#include "setup.hpp"
 
 namespace dlnet::bindings {
 
@@ -18,66 +15,6 @@ struct Session {
   std::vector<std::string> variables;  // that workspaces were made for
 };
 constexpr const char* session_name = "dlnet.Descent";
-
-Method method_named(const std::string& name) {
-  constexpr std::array<const char*, 7> names = {
-      "gradient_descent", "momentum", "group_rmsprop", "rmsprop", "adam", "adagrad", "adadelta"};
-  for (std::size_t m = 0; m < names.size(); ++m) {
-    if (name == names[m]) return static_cast<Method>(m);
-  }
-  throw std::invalid_argument("unknown method: " + name);
-}
-
-MethodSettings to_settings(const std::string& method, const py::dict& numbers) {
-  const auto number = [&](const char* name) {
-    return numbers.contains(name) ? py::cast<double>(numbers[name]) : 0.0;
-  };
-  MethodSettings settings;
-  settings.method = method_named(method);
-  settings.weight_decay = number("weight_decay");
-  settings.momentum = number("momentum");
-  settings.nesterov = number("nesterov") != 0.0;
-  settings.decay = number("decay");
-  settings.epsilon = number("epsilon");
-  settings.beta1 = number("beta1");
-  settings.beta2 = number("beta2");
-  settings.centered = number("centered") != 0.0;
-  settings.initial_accumulator = number("initial_accumulator");
-  return settings;
-}
-
-Wanted to_wanted(const std::vector<std::string>& variables, const StopRule& stop) {
-  Wanted wanted;
-  wanted.gradients = stop.gradient_norm >= 0.0;
-  for (const std::string& name : variables) {
-    if (name == "end_to_end" || name.front() == 'W') continue;
-    switch (quantity_named(name)) {
-      case Quantity::left_singular_vector:
-      case Quantity::right_singular_vector:
-      case Quantity::alignment:
-        wanted.vectors = wanted.spectrum = true;
-        break;
-      case Quantity::singular_value:
-      case Quantity::effective_rank:
-      case Quantity::stable_rank:
-      case Quantity::nuclear_norm:
-        wanted.spectrum = true;
-        break;
-      case Quantity::layer_singular_value:
-        wanted.layer_spectra = true;
-        break;
-      case Quantity::imbalance:
-        wanted.imbalance = true;
-        break;
-      case Quantity::gradient_norm:
-        wanted.gradients = true;
-        break;
-      default:
-        break;
-    }
-  }
-  return wanted;
-}
 
 struct Opening {
   py::list weights;
@@ -92,44 +29,6 @@ struct Opening {
   py::object held_out;
 };
 
-bool is_among(const std::vector<std::string>& variables, const char* name) {
-  return std::find(variables.begin(), variables.end(), name) != variables.end();
-}
-
-Knowledge to_knowledge(const Opening& opening, const Widths& widths) {
-  Knowledge knowledge;
-  if (is_among(opening.variables, "reconstruction_error")) {
-    require(!opening.ground_truth.is_none(), "ground_truth: expected for reconstruction_error");
-    knowledge.ground_truth =
-        to_matrix<double>(py::cast<Array<double>>(opening.ground_truth), "ground_truth");
-    require(knowledge.ground_truth->rows() == widths.back() &&
-                knowledge.ground_truth->cols() == widths.front(),
-            "ground_truth: expected the shape of the end-to-end matrix");
-  }
-  if (is_among(opening.variables, "held_out_error")) {
-    require(!opening.held_out.is_none(), "held_out: expected for held_out_error");
-    const auto [rows, cols, values] =
-        py::cast<std::tuple<Array<std::int64_t>, Array<std::int64_t>, Array<double>>>(
-            opening.held_out);
-    knowledge.held_out_rows = to_indices(rows, widths.back(), "held_out rows");
-    knowledge.held_out_cols = to_indices(cols, widths.front(), "held_out columns");
-    knowledge.held_out_values.assign(values.data(), values.data() + values.size());
-    require(rows.size() > 0 && rows.size() == values.size() && cols.size() == values.size(),
-            "held_out: expected rows, columns and values of one length");
-  }
-  return knowledge;
-}
-
-Whole to_whole(const std::vector<std::string>& variables) {
-  constexpr std::array of_product = {"end_to_end",           "reconstruction_error",
-                                     "held_out_error",       "singular_value",
-                                     "left_singular_vector", "right_singular_vector",
-                                     "effective_rank",       "stable_rank",
-                                     "nuclear_norm",         "alignment"};
-  const auto is_wanted = [&](const char* name) { return is_among(variables, name); };
-  return {std::any_of(of_product.begin(), of_product.end(), is_wanted), is_wanted("alignment")};
-}
-
 template <class Scalar>
 py::capsule open_as(const Opening& opening) {
   const Widths widths = widths_of(opening.weights);
@@ -142,9 +41,11 @@ py::capsule open_as(const Opening& opening) {
             "batch_size: expected a positive number and a loss with samples");
     batches.emplace(batch_loss->n_samples(), opening.batch_size, opening.seed);
   }
-  Descent<Scalar> built(widths, loss, batch_loss, std::move(batches), opening.settings,
-                        opening.stop, to_wanted(opening.variables, opening.stop),
-                        to_knowledge(opening, widths), to_whole(opening.variables));
+  Descent<Scalar> built(
+      widths, loss, batch_loss, std::move(batches), opening.settings, opening.stop,
+      to_wanted(opening.variables, opening.stop),
+      to_knowledge(opening.variables, widths, opening.ground_truth, opening.held_out),
+      to_whole(opening.variables));
   auto session = std::make_unique<Session>(Session{std::move(built), opening.variables});
   auto& descent = std::get<Descent<Scalar>>(session->descent);
   for (std::size_t j = 0; j < descent.network().depth(); ++j) {
@@ -182,38 +83,8 @@ void use_threads(const py::capsule& session, int n_threads) {
   visit_session(session, [&](auto& descent) { descent.use_threads(n_threads); });
 }
 
-template <class T>
-T* rows_of(const py::handle& item, Index n_records, Index size, const std::string& name) {
-  require(py::isinstance<Array<T>>(item), name + ": expected a C-contiguous array of its dtype");
-  auto array = py::reinterpret_borrow<Array<T>>(item);
-  require(array.size() == n_records * size, name + ": expected an array of another size");
-  return array.mutable_data();
-}
-
-template <class Scalar>
-Sink<Scalar> to_sink(const py::capsule& session, const py::dict& arrays, Index n_records,
-                     const Widths& widths) {
-  const auto& variables = from_capsule<Session>(session, session_name).variables;
-  Sink<Scalar> sink;
-  for (const auto& [key, value] : arrays) {
-    const auto name = py::cast<std::string>(key);
-    require(name == "time" || is_among(variables, name.c_str()),
-            name + ": not among the variables that the session was opened with");
-    if (name == "end_to_end") {
-      sink.end_to_end = rows_of<Scalar>(value, n_records, widths.back() * widths.front(), name);
-    } else if (name.front() != 'W') {
-      const Quantity quantity = quantity_named(name);
-      sink[quantity] = rows_of<double>(value, n_records, record_size(quantity, widths), name);
-    }
-  }
-  if (!arrays.contains("W1")) return sink;
-  for (std::size_t j = 0; j + 1 < widths.size(); ++j) {
-    std::string name("W");
-    name += std::to_string(j + 1);
-    const py::object array = arrays[py::str(name)];
-    sink.weights.push_back(rows_of<Scalar>(array, n_records, widths[j + 1] * widths[j], name));
-  }
-  return sink;
+const std::vector<std::string>& variables_of(const py::capsule& session) {
+  return from_capsule<Session>(session, session_name).variables;
 }
 
 const char* advance(const py::capsule& session, std::int64_t until, const Array<double>& rates,
@@ -227,7 +98,8 @@ const char* advance(const py::capsule& session, std::int64_t until, const Array<
     plan.rates = to_span(rates);
     plan.first_rate = first_rate;
     plan.record_steps = {record_steps.data(), static_cast<std::size_t>(record_steps.size())};
-    plan.sink = to_sink<Scalar>(session, arrays, record_steps.size(), descent.network().widths());
+    plan.sink = to_sink<Scalar>(variables_of(session), arrays, record_steps.size(),
+                                descent.network().widths());
     plan.pause_after_record = pause_after_record;
     plan.seconds = seconds;
     const py::gil_scoped_release release;
@@ -238,7 +110,7 @@ const char* advance(const py::capsule& session, std::int64_t until, const Array<
 // Into the only row of the arrays.
 void record(const py::capsule& session, const py::dict& arrays, double rate) {
   visit_session(session, [&]<class Scalar>(Descent<Scalar>& descent) {
-    const auto sink = to_sink<Scalar>(session, arrays, 1, descent.network().widths());
+    const auto sink = to_sink<Scalar>(variables_of(session), arrays, 1, descent.network().widths());
     const py::gil_scoped_release release;
     descent.record(sink, 0, rate);
   });
