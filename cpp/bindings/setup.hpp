@@ -74,24 +74,26 @@ inline bool is_among(const std::vector<std::string>& variables, const char* name
   return std::find(variables.begin(), variables.end(), name) != variables.end();
 }
 
-inline Knowledge to_knowledge(const std::vector<std::string>& variables, const Widths& widths,
-                              const py::object& ground_truth, const py::object& held_out) {
-  Knowledge knowledge;
+inline std::shared_ptr<const Knowledge> to_knowledge(const std::vector<std::string>& variables,
+                                                     const Widths& widths,
+                                                     const py::object& ground_truth,
+                                                     const py::object& held_out) {
+  auto knowledge = std::make_shared<Knowledge>();
   if (is_among(variables, "reconstruction_error")) {
     require(!ground_truth.is_none(), "ground_truth: expected for reconstruction_error");
-    knowledge.ground_truth =
+    knowledge->ground_truth =
         to_matrix<double>(py::cast<Array<double>>(ground_truth), "ground_truth");
-    require(knowledge.ground_truth->rows() == widths.back() &&
-                knowledge.ground_truth->cols() == widths.front(),
+    require(knowledge->ground_truth->rows() == widths.back() &&
+                knowledge->ground_truth->cols() == widths.front(),
             "ground_truth: expected the shape of the end-to-end matrix");
   }
   if (is_among(variables, "held_out_error")) {
     require(!held_out.is_none(), "held_out: expected for held_out_error");
     const auto [rows, cols, values] =
         py::cast<std::tuple<Array<std::int64_t>, Array<std::int64_t>, Array<double>>>(held_out);
-    knowledge.held_out_rows = to_indices(rows, widths.back(), "held_out rows");
-    knowledge.held_out_cols = to_indices(cols, widths.front(), "held_out columns");
-    knowledge.held_out_values.assign(values.data(), values.data() + values.size());
+    knowledge->held_out_rows = to_indices(rows, widths.back(), "held_out rows");
+    knowledge->held_out_cols = to_indices(cols, widths.front(), "held_out columns");
+    knowledge->held_out_values.assign(values.data(), values.data() + values.size());
     require(rows.size() > 0 && rows.size() == values.size() && cols.size() == values.size(),
             "held_out: expected rows, columns and values of one length");
   }

@@ -60,7 +60,7 @@ class Descent {
   Descent(const Widths& widths, std::shared_ptr<Loss<Scalar>> loss,
           std::shared_ptr<Loss<Scalar>> batch_loss, std::optional<Batches> batches,
           const MethodSettings& settings, const StopRule& stop, const Wanted& wanted,
-          Knowledge knowledge, const Whole& whole = {})
+          std::shared_ptr<const Knowledge> knowledge, const Whole& whole = {})
       : sparse_(
             is_sparse_cheaper<Scalar>(entries_a_step(*loss, batch_loss.get(), batches), widths)),
         whole_(whole),
@@ -79,6 +79,13 @@ class Descent {
 
   // Whether the residual is evaluated at the entries that the loss looks at, and nowhere else.
   bool is_sparse() const { return sparse_; }
+
+  // Equal losses in other memory: for a thread that others must not share workspaces with.
+  void use(std::shared_ptr<Loss<Scalar>> loss, std::shared_ptr<Loss<Scalar>> batch_loss) {
+    objective_.use(std::move(loss));
+    if (batch_objective_) batch_objective_->use(std::move(batch_loss));
+  }
+
   Network<Scalar>& network() { return network_; }
   Optimizer<Scalar>& optimizer() { return optimizer_; }
   Clock& clock() { return clock_; }

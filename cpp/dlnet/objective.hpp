@@ -47,6 +47,9 @@ class Objective {
     sparse_->choose(loss_->entries(), everything);
   }
 
+  // An equal loss in other memory.
+  void use(std::shared_ptr<Loss<Scalar>> loss) { loss_ = std::move(loss); }
+
   // Comes before evaluate(), once for all objectives of one network.
   void forward(Pass<Scalar>& pass, const Network<Scalar>& network) const {
     if (sparse_) {

@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <string>
 #include <type_traits>
@@ -95,7 +96,7 @@ inline Index record_size(Quantity quantity, const Widths& widths) {
   }
 }
 
-// What problems know besides their loss.
+// What problems know besides their loss; runs share it.
 struct Knowledge {
   std::optional<Matrix<double>> ground_truth;
   std::vector<Index> held_out_rows;
@@ -202,7 +203,7 @@ inline bool is_finite(const Matrix<double>& matrix) {
 template <class Scalar>
 class Observer {
  public:
-  Observer(const Widths& widths, const Wanted& wanted, Knowledge knowledge)
+  Observer(const Widths& widths, const Wanted& wanted, std::shared_ptr<const Knowledge> knowledge)
       : widths_(widths),
         k_(std::min(widths.front(), widths.back())),
         knowledge_(std::move(knowledge)),
@@ -222,6 +223,9 @@ class Observer {
     }
     if (wanted.imbalance) packing_.emplace(largest(widths), largest(widths));
   }
+
+  // From now on the records are those of a network that descends on another problem.
+  void look_with(std::shared_ptr<const Knowledge> knowledge) { knowledge_ = std::move(knowledge); }
 
   // Everything that follows from the layers and from the gradient of the full loss in W. Where the
   // run has diverged nothing is decomposed.
@@ -272,7 +276,7 @@ class Observer {
 
   double reconstruction_error() const {
     const Matrix<double>& w = view_.end_to_end();
-    const Matrix<double>& truth = *knowledge_.ground_truth;
+    const Matrix<double>& truth = *knowledge_->ground_truth;
     double total = 0.0;
     for (Index j = 0; j < w.cols(); ++j) {
       double column = 0.0;
@@ -286,12 +290,12 @@ class Observer {
   }
 
   double held_out_error() const {
-    const std::size_t n = knowledge_.held_out_values.size();
+    const std::size_t n = knowledge_->held_out_values.size();
     double total = 0.0;
     for (std::size_t i = 0; i < n; ++i) {
       const double difference =
-          view_.end_to_end()(knowledge_.held_out_rows[i], knowledge_.held_out_cols[i]) -
-          knowledge_.held_out_values[i];
+          view_.end_to_end()(knowledge_->held_out_rows[i], knowledge_->held_out_cols[i]) -
+          knowledge_->held_out_values[i];
       total += difference * difference;
     }
     return total / static_cast<double>(n);
@@ -399,7 +403,7 @@ class Observer {
 
   Widths widths_;
   Index k_;
-  Knowledge knowledge_;
+  std::shared_ptr<const Knowledge> knowledge_;
   DoubleView<Scalar> view_;
   std::optional<Spectrum> spectrum_;
   std::optional<Matrix<double>> gradient_;
