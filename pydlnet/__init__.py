@@ -10,6 +10,7 @@ from importlib.metadata import version as _version
 from . import chain, datasets, metrics
 from . import initialization as init
 from . import plots as plot
+from .ensembles import EnsembleTrajectory, run_ensemble
 from .methods import (
     AdaDelta,
     AdaGrad,
@@ -41,6 +42,7 @@ __all__ = [
     "Adam",
     "Classification",
     "EndToEndLoss",
+    "EnsembleTrajectory",
     "GradientDescent",
     "GroupRMSprop",
     "MatrixCompletion",
@@ -61,5 +63,6 @@ __all__ = [
     "open",
     "plot",
     "run",
+    "run_ensemble",
     "whiten",
 ]

@@ -127,13 +127,15 @@ QUANTITIES: dict[str, tuple[Variable, ...]] = {
     ),
 }
 
-_COORDINATES = ("step", "time", "run", "mode", "output", "input", "pair", "layer", "layer_mode")
+_COORDINATES = ("step", "time", "mode", "output", "input", "pair", "layer", "layer_mode")
+_OF_ENSEMBLES = ("run", "problem", "method", "seed")
 _NAMES = frozenset(
     {variable.name for group in QUANTITIES.values() for variable in group}
     | set(QUANTITIES)
     # Planned variables: a callable of this name would clash with a later version's dataset.
     | {"sharpness", "hessian_min", "status", "last_step"}
     | set(_COORDINATES)
+    | set(_OF_ENSEMBLES)
 )
 _NUMBERED = re.compile(r"(W|hidden_)\d+")
 

@@ -64,6 +64,28 @@ py::list to_arrays(const Layers<Scalar>& layers) {
   return arrays;
 }
 
+template <class Scalar>
+py::list to_arrays(const Network<Scalar>& network) {
+  py::list arrays;
+  for (std::size_t j = 0; j < network.depth(); ++j) arrays.append(to_array(network.weight(j)));
+  return arrays;
+}
+
+// Read-only views of the layers in place, which keep their owner alive.
+template <class Scalar>
+py::list to_views(const Network<Scalar>& network, const py::object& owner) {
+  py::list layers;
+  for (std::size_t j = 0; j < network.depth(); ++j) {
+    const Matrix<Scalar>& weight = network.weight(j);
+    const auto size = static_cast<py::ssize_t>(sizeof(Scalar));
+    py::array view(py::dtype::of<Scalar>(), {weight.rows(), weight.cols()},
+                   {size, size * weight.stride()}, weight.data(), owner);
+    view.attr("setflags")(py::arg("write") = false);
+    layers.append(std::move(view));
+  }
+  return layers;
+}
+
 inline std::vector<Index> to_indices(const Array<std::int64_t>& array, Index below,
                                      const char* name) {
   require(array.ndim() == 1, std::string(name) + ": expected a vector");
@@ -161,6 +183,7 @@ void register_decompositions(py::module_& module);
 void register_losses(py::module_& module);
 void register_chain(py::module_& module);
 void register_descent(py::module_& module);
+void register_ensemble(py::module_& module);
 void register_interruptions(py::module_& module);
 
 }  // namespace dlnet::bindings

@@ -117,30 +117,14 @@ void record(const py::capsule& session, const py::dict& arrays, double rate) {
 }
 
 py::list weights(const py::capsule& session) {
-  return visit_session(session, [](auto& descent) {
-    py::list layers;
-    for (std::size_t j = 0; j < descent.network().depth(); ++j) {
-      layers.append(to_array(descent.network().weight(j)));
-    }
-    return layers;
-  });
+  return visit_session(session, [](auto& descent) { return to_arrays(descent.network()); });
 }
 
 // Read-only views of the layers in place. They keep the session alive, and show later weights
 // later.
 py::list views(const py::capsule& session) {
-  return visit_session(session, [&]<class Scalar>(Descent<Scalar>& descent) {
-    py::list layers;
-    for (std::size_t j = 0; j < descent.network().depth(); ++j) {
-      const Matrix<Scalar>& weight = descent.network().weight(j);
-      const auto size = static_cast<py::ssize_t>(sizeof(Scalar));
-      py::array view(py::dtype::of<Scalar>(), {weight.rows(), weight.cols()},
-                     {size, size * weight.stride()}, weight.data(), session);
-      view.attr("setflags")(py::arg("write") = false);
-      layers.append(std::move(view));
-    }
-    return layers;
-  });
+  return visit_session(session,
+                       [&](auto& descent) { return to_views(descent.network(), session); });
 }
 
 // Everything that continues with the run besides the layers: numbers and the method's buffers.

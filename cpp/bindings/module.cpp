@@ -8,5 +8,6 @@ PYBIND11_MODULE(DLNET_MODULE, module) {
   register_losses(module);
   register_chain(module);
   register_descent(module);
+  register_ensemble(module);
   register_interruptions(module);
 }

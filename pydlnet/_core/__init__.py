@@ -101,5 +101,19 @@ is_recorded = _module.is_recorded
 is_finite = _module.is_finite
 loss = _module.loss
 
+open_ensemble = _module.open_ensemble
+set_rates = _module.set_rates
+start_ensemble = _module.start_ensemble
+advance_ensemble = _module.advance_ensemble
+end_member = _module.end_member
+waiting_members = _module.waiting_members
+member_steps = _module.member_steps
+members_ended = _module.members_ended
+members_ended_off_schedule = _module.members_ended_off_schedule
+member_status = _module.member_status
+member_views = _module.member_views
+member_weights = _module.member_weights
+failed_member = _module.failed_member
+
 count_interruptions = _module.count_interruptions
 n_interruptions = _module.n_interruptions

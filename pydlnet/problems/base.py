@@ -58,20 +58,22 @@ class Problem(ABC):
         """What replaces the data without changing the loss, or "none"."""
         return "none"
 
-    def check_shape(self, widths: Sequence[int]) -> None:
+    def check_shape(self, widths: Sequence[int], name: str = "weights") -> None:
         """Raise unless a network of these widths fits the problem.
 
         Parameters
         ----------
         widths : sequence of int
             (d_0, ..., d_N).
+        name : str, default "weights"
+            What the message calls the network.
 
         Raises
         ------
         ValueError
             If (d_N, d_0) is not a shape that the problem accepts.
         """
-        self._check_end_to_end((widths[-1], widths[0]), "weights")
+        self._check_end_to_end((widths[-1], widths[0]), name)
 
     def _check_end_to_end(self, shape: tuple[int, ...], name: str) -> None:
         accepted = self._accepted_shapes()

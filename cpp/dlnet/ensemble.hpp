@@ -1,0 +1,168 @@
+// An ensemble: many networks of one shape that descend independently of one another, each group of
+// them advanced a turn at a time by a few threads. Which thread takes which turn changes no number.
+#pragma once
+
+#include <chrono>
+#include <deque>
+#include <exception>
+#include <mutex>
+#include <system_error>
+#include <thread>
+
+#include "members.hpp"
+
+namespace dlnet {
+
+// How long a group advances before another one has its turn: long enough to make its matrices'
+// way into the cache worthwhile.
+inline constexpr double seconds_a_turn = 0.004;
+
+// The groups that still have work, first come, first served, until time is over or one has failed.
+template <class Scalar>
+class Turns {
+ public:
+  Turns(std::deque<Group<Scalar>*> groups, double seconds)
+      : groups_(std::move(groups)),
+        deadline_(Time::now() + std::chrono::duration_cast<Time::duration>(
+                                    std::chrono::duration<double>(seconds))) {}
+
+  // Null when there is nothing to do any more. The first turn of all is always given.
+  Group<Scalar>* take() {
+    const std::lock_guard lock(mutex_);
+    const bool over = has_begun_ && Time::now() >= deadline_;
+    if (over || error_ || groups_.empty()) return nullptr;
+    has_begun_ = true;
+    Group<Scalar>* group = groups_.front();
+    groups_.pop_front();
+    return group;
+  }
+
+  void put_back(Group<Scalar>* group) {
+    const std::lock_guard lock(mutex_);
+    groups_.push_back(group);
+  }
+
+  // The first failure counts; the group has no more turns.
+  void fail(std::exception_ptr error, const Group<Scalar>* group) {
+    const std::lock_guard lock(mutex_);
+    if (error_) return;
+    error_ = std::move(error);
+    failed_ = group;
+  }
+
+  // Once no thread is at work.
+  const std::deque<Group<Scalar>*>& waiting() const { return groups_; }
+  std::exception_ptr error() const { return error_; }
+  const Group<Scalar>* failed() const { return failed_; }
+
+ private:
+  using Time = std::chrono::steady_clock;
+
+  std::mutex mutex_;
+  std::deque<Group<Scalar>*> groups_;
+  Time::time_point deadline_;
+  std::exception_ptr error_;
+  const Group<Scalar>* failed_ = nullptr;
+  bool has_begun_ = false;
+};
+
+template <class Scalar>
+class Ensemble {
+ public:
+  explicit Ensemble(Members<Scalar> members) : members_(std::move(members)) {
+    for (std::size_t k = 0; k < members_.list.size(); ++k) {
+      groups_.push_back(std::make_unique<SingleGroup<Scalar>>(members_, k));
+      group_of_.push_back(groups_.back().get());
+    }
+  }
+  Ensemble(const Ensemble&) = delete;  // groups refer to the members
+  Ensemble& operator=(const Ensemble&) = delete;
+
+  Members<Scalar>& members() { return members_; }
+  Network<Scalar>& network(std::size_t member) { return group_of_[member]->network(member); }
+
+  void start() {
+    for (auto& group : groups_) {
+      group->start();
+      order_.push_back(group.get());
+    }
+  }
+
+  // For about `seconds`; returns whether every member that has not ended is at plan.until. Members
+  // that wait for the caller have been served.
+  bool advance(const EnsemblePlan<Scalar>& plan, double seconds, std::size_t n_threads) {
+    for (Member& member : members_.list) member.waits.reset();
+    Turns<Scalar> turns(with_work(plan.until), seconds);
+    take_turns(turns, plan, std::min(n_threads, turns.waiting().size()));
+    if (turns.error()) {
+      failed_ = turns.failed();
+      std::rethrow_exception(turns.error());
+    }
+    queue_up(turns.waiting(), plan.until);
+    return turns.waiting().empty() && !any_waits();
+  }
+
+  // The member whose loss has thrown.
+  std::size_t failed() const {
+    const auto found = std::find(group_of_.begin(), group_of_.end(), failed_);
+    return static_cast<std::size_t>(found - group_of_.begin());
+  }
+
+  void end(std::size_t member, End why) {
+    if (members_.list[member].end == End::none) group_of_[member]->end(member, why);
+  }
+
+ private:
+  using Queue = std::deque<Group<Scalar>*>;
+
+  Queue with_work(std::int64_t until) const {
+    Queue queue;
+    for (Group<Scalar>* group : order_) {
+      if (group->has_work(until)) queue.push_back(group);
+    }
+    return queue;
+  }
+
+  // Those whose turn comes next go to the front, so that no member falls far behind.
+  void queue_up(Queue next, std::int64_t until) {
+    for (Group<Scalar>* group : order_) {
+      if (!group->has_work(until)) next.push_back(group);
+    }
+    order_ = std::move(next);
+  }
+
+  void take_turns(Turns<Scalar>& turns, const EnsemblePlan<Scalar>& plan, std::size_t n_threads) {
+    const auto work = [&](std::size_t thread) {
+      Group<Scalar>* group = nullptr;
+      try {
+        while ((group = turns.take()) != nullptr) {
+          group->advance(plan, thread, seconds_a_turn);
+          if (group->has_work(plan.until)) turns.put_back(group);
+        }
+      } catch (...) {
+        turns.fail(std::current_exception(), group);
+      }
+    };
+    std::vector<std::thread> helpers;
+    helpers.reserve(n_threads);
+    try {
+      for (std::size_t thread = 1; thread < n_threads; ++thread) helpers.emplace_back(work, thread);
+    } catch (const std::system_error&) {  // the system has no more threads: fewer do it as well
+    }
+    work(0);
+    for (std::thread& helper : helpers) helper.join();
+  }
+
+  bool any_waits() const {
+    return std::any_of(members_.list.begin(), members_.list.end(),
+                       [](const Member& member) { return member.waits.has_value(); });
+  }
+
+  Members<Scalar> members_;
+  std::vector<std::unique_ptr<Group<Scalar>>> groups_;
+  std::vector<Group<Scalar>*> group_of_;  // by member
+  Queue order_;
+  const Group<Scalar>* failed_ = nullptr;
+};
+
+}  // namespace dlnet
