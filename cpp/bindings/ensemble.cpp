@@ -107,7 +107,7 @@ void copy_starts(Ensemble<Scalar>& ensemble, const py::list& starts) {
 template <class Scalar>
 py::capsule open_as(const py::list& starts, const py::list& problems, const py::list& methods,
                     const py::dict& table, const std::vector<std::string>& variables,
-                    std::int64_t last_step, const py::dict& last) {
+                    std::int64_t last_step, const py::dict& last, Path path) {
   const auto n_members = static_cast<Index>(starts.size());
   Members<Scalar> members;
   members.widths = widths_of(py::cast<py::list>(starts[0]));
@@ -117,21 +117,29 @@ py::capsule open_as(const py::list& starts, const py::list& problems, const py::
   add_problems(members, problems, variables);
   add_methods(members, methods);
   add_members(members, table, n_members);
-  auto ensemble = std::make_unique<Ensemble<Scalar>>(std::move(members));
+  auto ensemble = std::make_unique<Ensemble<Scalar>>(std::move(members), path);
   copy_starts(*ensemble, starts);
   auto session =
       std::make_unique<EnsembleSession>(EnsembleSession{std::move(ensemble), variables, last});
   return to_capsule(std::move(session), ensemble_name);
 }
 
+Path path_named(const std::string& name) {
+  if (name == "by shape") return Path::by_shape;
+  if (name == "singles") return Path::singles;
+  if (name == "lanes") return Path::lanes;
+  throw std::invalid_argument("unknown path: " + name);
+}
+
 py::capsule open_ensemble(const py::list& starts, const py::list& problems, const py::list& methods,
                           const py::dict& table, const std::vector<std::string>& variables,
-                          std::int64_t last_step, const py::dict& last) {
+                          std::int64_t last_step, const py::dict& last, const std::string& path) {
   require(!starts.empty(), "starts: expected at least one");
   require(last_step >= 0, "last_step: expected a non-negative number");
+  const Path way = path_named(path);
   return is_single(py::cast<py::list>(starts[0]))
-             ? open_as<float>(starts, problems, methods, table, variables, last_step, last)
-             : open_as<double>(starts, problems, methods, table, variables, last_step, last);
+             ? open_as<float>(starts, problems, methods, table, variables, last_step, last, way)
+             : open_as<double>(starts, problems, methods, table, variables, last_step, last, way);
 }
 
 // The rates of a method from step `first` on.
@@ -255,7 +263,8 @@ std::size_t failed_member(const py::capsule& session) {
 void register_ensemble(py::module_& module) {
   using py::arg;
   module.def("open_ensemble", &open_ensemble, arg("starts"), arg("problems"), arg("methods"),
-             arg("table"), arg("variables"), arg("last_step"), arg("last"));
+             arg("table"), arg("variables"), arg("last_step"), arg("last"),
+             arg("path") = "by shape");
   module.def("set_rates", &set_rates, arg("session"), arg("method"), arg("rates").noconvert(),
              arg("first"));
   module.def("start_ensemble", &start_ensemble, arg("session"));

@@ -5,11 +5,13 @@
 #include <chrono>
 #include <deque>
 #include <exception>
+#include <map>
 #include <mutex>
 #include <system_error>
 #include <thread>
+#include <tuple>
 
-#include "members.hpp"
+#include "lane_group.hpp"
 
 namespace dlnet {
 
@@ -66,13 +68,35 @@ class Turns {
   bool has_begun_ = false;
 };
 
+// Which groups the members are put into.
+enum class Path { by_shape, singles, lanes };
+
+// Members can share the lanes of a register if these are equal.
+using LaneKey = std::tuple<Method, bool, bool>;
+
+inline LaneKey lane_key(const MethodSettings& settings) {
+  return {settings.method, settings.nesterov, settings.centered};
+}
+
 template <class Scalar>
 class Ensemble {
  public:
-  explicit Ensemble(Members<Scalar> members) : members_(std::move(members)) {
+  Ensemble(Members<Scalar> members, Path path)
+      : members_(std::move(members)), group_of_(members_.list.size()) {
+    const bool in_lanes =
+        path == Path::lanes || (path == Path::by_shape && lanes_pay<Scalar>(members_.widths));
+    std::map<LaneKey, std::vector<std::size_t>> open;  // groups with lanes to fill
     for (std::size_t k = 0; k < members_.list.size(); ++k) {
-      groups_.push_back(std::make_unique<SingleGroup<Scalar>>(members_, k));
-      group_of_.push_back(groups_.back().get());
+      if (!in_lanes || !LaneGroup<Scalar>::takes(members_, k)) {
+        add(std::make_unique<SingleGroup<Scalar>>(members_, k), {k});
+        continue;
+      }
+      std::vector<std::size_t>& group = open[lane_key(members_.method_of(k).settings)];
+      group.push_back(k);
+      if (group.size() == LaneGroup<Scalar>::n_lanes) add_lanes(std::exchange(group, {}));
+    }
+    for (const auto& [key, group] : open) {
+      if (!group.empty()) add_lanes(group);
     }
   }
   Ensemble(const Ensemble&) = delete;  // groups refer to the members
@@ -114,6 +138,15 @@ class Ensemble {
 
  private:
   using Queue = std::deque<Group<Scalar>*>;
+
+  void add(std::unique_ptr<Group<Scalar>> group, const std::vector<std::size_t>& of) {
+    for (std::size_t k : of) group_of_[k] = group.get();
+    groups_.push_back(std::move(group));
+  }
+
+  void add_lanes(const std::vector<std::size_t>& of) {
+    add(std::make_unique<LaneGroup<Scalar>>(members_, of), of);
+  }
 
   Queue with_work(std::int64_t until) const {
     Queue queue;

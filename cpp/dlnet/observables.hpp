@@ -227,6 +227,23 @@ class Observer {
   // From now on the records are those of a network that descends on another problem.
   void look_with(std::shared_ptr<const Knowledge> knowledge) { knowledge_ = std::move(knowledge); }
 
+  // Whether there is anything to record that is not known without looking at the network.
+  static bool looks_at_network(const Sink<Scalar>& sink) {
+    if (sink.end_to_end != nullptr || !sink.weights.empty()) return true;
+    for (std::size_t q = 0; q < n_quantities; ++q) {
+      switch (static_cast<Quantity>(q)) {
+        case Quantity::time:
+        case Quantity::loss:
+        case Quantity::learning_rate:
+        case Quantity::gradient_norm:
+          break;
+        default:
+          if (sink.quantities[q] != nullptr) return true;
+      }
+    }
+    return false;
+  }
+
   // Everything that follows from the layers and from the gradient of the full loss in W. Where the
   // run has diverged nothing is decomposed.
   void record(const Network<Scalar>& network, const Pass<Scalar>& pass,

@@ -12,6 +12,8 @@ class TargetLoss final : public Loss<Scalar> {
     copy(target, target_);
   }
 
+  const Matrix<Scalar>& target() const { return target_; }
+
   Index n_outputs() const override { return target_.rows(); }
   Index n_inputs() const override { return target_.cols(); }
 
