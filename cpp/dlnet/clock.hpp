@@ -8,16 +8,19 @@
 
 namespace dlnet {
 
-// The sum of the rates so far, with the digits that a plain sum would lose (Neumaier).
+// Adds to a sum and keeps the digits that a plain sum would lose (Neumaier).
+inline void add_compensated(double& sum, double& lost, double term) {
+  const double next = sum + term;
+  lost += std::abs(sum) >= std::abs(term) ? (sum - next) + term : (term - next) + sum;
+  sum = next;
+}
+
+// The sum of the rates so far.
 struct Clock {
   double sum = 0.0;
   double lost = 0.0;
   double now() const { return sum + lost; }
-  void advance(double dt) {
-    const double next = sum + dt;
-    lost += std::abs(sum) >= std::abs(dt) ? (sum - next) + dt : (dt - next) + sum;
-    sum = next;
-  }
+  void advance(double dt) { add_compensated(sum, lost, dt); }
 };
 
 // Tells when a slice is over. Looking at the wall costs as much as a step of the smallest networks,

@@ -9,12 +9,7 @@
 
 namespace dlnet {
 
-// Sums of squares in double whatever the scalar, a lane each.
-template <class Scalar>
-struct WideLanes {
-  typedef double Type __attribute__((vector_size(lanes<Scalar> * sizeof(double)), may_alias));
-};
-
+// A number for each lane.
 template <class Scalar>
 using LaneSums = std::array<double, static_cast<std::size_t>(lanes<Scalar>)>;
 
@@ -88,33 +83,44 @@ struct LaneDescend {
 };
 
 // A tile of accumulators, with a register for each vector of the left factor and one for the right.
-inline constexpr int lane_tile_rows = vector_registers == 32 ? 5 : 3;
-inline constexpr int lane_tile_cols = vector_registers == 32 ? 5 : 4;
+inline constexpr Index lane_tile_rows = vector_registers == 32 ? 5 : 2;
+inline constexpr Index lane_tile_cols = vector_registers == 32 ? 5 : 6;
 
-template <class Scalar, int tile_rows, int tile_cols, class Finish>
-void lane_kernel(Index depth, LaneFactor<Scalar> a, LaneFactor<Scalar> b, Scalar* c, Index c_stride,
-                 const Finish& finish) {
+// Cuts what remains into tiles, none much smaller than the others.
+inline Index next_lane_tile(Index remaining, Index widest) {
+  if (remaining <= widest) return remaining;
+  return remaining < 2 * widest ? (remaining + 1) / 2 : widest;
+}
+
+template <Index tile_rows, Index tile_cols, class Scalar, class Finish>
+[[gnu::always_inline]] inline void lane_tile(Index depth, const LaneFactor<Scalar>& a,
+                                             const LaneFactor<Scalar>& b, Scalar* c, Index c_stride,
+                                             const Finish& finish) {
   Vector<Scalar> tile[tile_cols][tile_rows];
-#pragma GCC unroll 5
-  for (int n = 0; n < tile_cols; ++n) {
-#pragma GCC unroll 5
-    for (int m = 0; m < tile_rows; ++m) tile[n][m] = Vector<Scalar>{};
+#pragma GCC unroll 6
+  for (Index n = 0; n < tile_cols; ++n) {
+#pragma GCC unroll 6
+    for (Index m = 0; m < tile_rows; ++m) tile[n][m] = Vector<Scalar>{};
   }
-  for (Index k = 0; k < depth; ++k, a.data += a.inner_step, b.data += b.inner_step) {
+  const Scalar* left_entry = a.data;
+  const Scalar* right_entry = b.data;
+  for (Index k = 0; k < depth; ++k) {
     Vector<Scalar> left[tile_rows];
-#pragma GCC unroll 5
-    for (int m = 0; m < tile_rows; ++m) left[m] = load(a.data + m * a.step);
-#pragma GCC unroll 5
-    for (int n = 0; n < tile_cols; ++n) {
-      const Vector<Scalar> right = load(b.data + n * b.step);
-#pragma GCC unroll 5
-      for (int m = 0; m < tile_rows; ++m) tile[n][m] += left[m] * right;
+#pragma GCC unroll 6
+    for (Index m = 0; m < tile_rows; ++m) left[m] = load(left_entry + m * a.step);
+#pragma GCC unroll 6
+    for (Index n = 0; n < tile_cols; ++n) {
+      const Vector<Scalar> right = load(right_entry + n * b.step);
+#pragma GCC unroll 6
+      for (Index m = 0; m < tile_rows; ++m) tile[n][m] += left[m] * right;
     }
+    left_entry += a.inner_step;
+    right_entry += b.inner_step;
   }
-#pragma GCC unroll 5
-  for (int n = 0; n < tile_cols; ++n) {
-#pragma GCC unroll 5
-    for (int m = 0; m < tile_rows; ++m) {
+#pragma GCC unroll 6
+  for (Index n = 0; n < tile_cols; ++n) {
+#pragma GCC unroll 6
+    for (Index m = 0; m < tile_rows; ++m) {
       Scalar* out = c + n * c_stride + m * lanes<Scalar>;
       if constexpr (Finish::reads_c) {
         store(out, finish(tile[n][m], load(out)));
@@ -125,44 +131,43 @@ void lane_kernel(Index depth, LaneFactor<Scalar> a, LaneFactor<Scalar> b, Scalar
   }
 }
 
-// The kernels of every tile shape, looked up by [rows - 1][columns - 1].
-template <class Scalar, class Finish>
-class LaneKernelTable {
- public:
-  using Kernel = void (*)(Index, LaneFactor<Scalar>, LaneFactor<Scalar>, Scalar*, Index,
-                          const Finish&);
-
-  static Kernel find(Index tile_rows, Index tile_cols) {
-    static constexpr auto table = make(std::make_integer_sequence<int, lane_tile_rows>{});
-    return table[static_cast<std::size_t>(tile_rows - 1)][static_cast<std::size_t>(tile_cols - 1)];
+// Calls visit(std::integral_constant<Index, n>) for a number n from 1 to `largest`.
+template <Index largest, class Visit>
+[[gnu::always_inline]] inline void visit_size(Index n, const Visit& visit) {
+  if constexpr (largest > 1) {
+    if (n < largest) return visit_size<largest - 1>(n, visit);
   }
+  visit(std::integral_constant<Index, largest>{});
+}
 
- private:
-  using Row = std::array<Kernel, lane_tile_cols>;
-
-  template <int tile_rows, int... col>
-  static constexpr Row make_row(std::integer_sequence<int, col...>) {
-    return {&lane_kernel<Scalar, tile_rows, col + 1, Finish>...};
-  }
-
-  template <int... row>
-  static constexpr std::array<Row, lane_tile_rows> make(std::integer_sequence<int, row...>) {
-    return {make_row<row + 1>(std::make_integer_sequence<int, lane_tile_cols>{})...};
-  }
-};
-
-template <class Scalar, class Finish>
-void lane_multiply(LaneFactor<Scalar> a, LaneFactor<Scalar> b, Index depth, LaneMatrix<Scalar>& c,
-                   const Finish& finish) {
-  for_each_tile(c.cols(), lane_tile_cols, [&](Index col, Index n_cols) {
-    const LaneFactor<Scalar> right{b.data + col * b.step, b.step, b.inner_step};
-    for_each_tile(c.rows(), lane_tile_rows, [&](Index row, Index n_rows) {
-      const LaneFactor<Scalar> left{a.data + row * a.step, a.step, a.inner_step};
-      LaneKernelTable<Scalar, Finish>::find(n_rows, n_cols)(
-          depth, left, right, c.data() + col * c.stride() + row * lanes<Scalar>, c.stride(),
-          finish);
+// The tiles of all rows, one below the other.
+template <Index tile_cols, class Scalar, class Finish>
+void lane_strip(Index depth, LaneFactor<Scalar> a, const LaneFactor<Scalar>& b, Scalar* c,
+                Index c_stride, Index n_rows, const Finish& finish) {
+  while (n_rows > 0) {
+    const Index tile_rows = next_lane_tile(n_rows, lane_tile_rows);
+    visit_size<lane_tile_rows>(tile_rows, [&](auto rows) {
+      lane_tile<decltype(rows)::value, tile_cols>(depth, a, b, c, c_stride, finish);
     });
-  });
+    a.data += tile_rows * a.step;
+    c += tile_rows * lanes<Scalar>;
+    n_rows -= tile_rows;
+  }
+}
+
+template <class Scalar, class Finish>
+void lane_multiply(const LaneFactor<Scalar>& a, LaneFactor<Scalar> b, Index depth,
+                   LaneMatrix<Scalar>& c, const Finish& finish) {
+  Scalar* out = c.data();
+  for (Index remaining = c.cols(); remaining > 0;) {
+    const Index tile_cols = next_lane_tile(remaining, lane_tile_cols);
+    visit_size<lane_tile_cols>(tile_cols, [&](auto cols) {
+      lane_strip<decltype(cols)::value>(depth, a, b, out, c.stride(), c.rows(), finish);
+    });
+    b.data += tile_cols * b.step;
+    out += tile_cols * c.stride();
+    remaining -= tile_cols;
+  }
 }
 
 // C = finish(A B)
@@ -195,38 +200,62 @@ void transposed_multiply(const LaneMatrix<Scalar>& a,  // (k, m)
                         {b.data(), b.stride(), lanes<Scalar>}, a.rows(), c, finish);
 }
 
-// Calls visit(offset) for every vector of entries, column by column.
+// Calls visit(offset, which) for every vector of entries, column by column; `which` is the constant
+// 0 or 1 in turn, for two sums that do not wait for one another.
 template <class Scalar, class Visit>
 void for_each_vector(const LaneMatrix<Scalar>& matrix, const Visit& visit) {
+  constexpr std::integral_constant<int, 0> even;
+  constexpr std::integral_constant<int, 1> odd;
   for (Index j = 0; j < matrix.cols(); ++j) {
-    const Index first = j * matrix.stride();
-    for (Index i = 0; i < matrix.rows(); ++i) visit(first + i * lanes<Scalar>);
+    Index at = j * matrix.stride();
+    Index remaining = matrix.rows();
+    for (; remaining > 1; remaining -= 2, at += 2 * lanes<Scalar>) {
+      visit(at, even);
+      visit(at + lanes<Scalar>, odd);
+    }
+    if (remaining > 0) visit(at, even);
   }
 }
 
-// Adds up squares, two sums at a time so that they do not wait for one another.
+// A sum of squares in each lane, in double whatever the scalar.
 template <class Scalar>
 class LaneSquares {
  public:
-  void add(Vector<Scalar> x) {
-    const Wide wide = __builtin_convertvector(x, Wide);
-    const Wide sum = even_ + wide * wide;
-    even_ = odd_;
-    odd_ = sum;
+  template <int which>
+  void add(Vector<Scalar> x, std::integral_constant<int, which>) {
+    if constexpr (n_parts == 1) {
+      sums_[which][0] += x * x;
+    } else {
+      add_part(sums_[which][0], half(x, 0, indices{}));
+      add_part(sums_[which][1], half(x, lanes<double>, indices{}));
+    }
   }
 
   LaneSums<Scalar> total() const {
-    const Wide sum = even_ + odd_;
     LaneSums<Scalar> sums;
-    for (std::size_t l = 0; l < sums.size(); ++l) sums[l] = sum[l];
+    for (std::size_t l = 0; l < sums.size(); ++l) {
+      const std::size_t part = l / n_lanes;
+      sums[l] = sums_[0][part][l % n_lanes] + sums_[1][part][l % n_lanes];
+    }
     return sums;
   }
 
  private:
-  using Wide = typename WideLanes<Scalar>::Type;
+  static constexpr std::size_t n_lanes = static_cast<std::size_t>(lanes<double>);
+  static constexpr std::size_t n_parts = sizeof(double) / sizeof(Scalar);
+  using indices = std::make_integer_sequence<int, static_cast<int>(n_lanes)>;
 
-  Wide even_{};
-  Wide odd_{};
+  static void add_part(Vector<double>& sum, Vector<double> x) { sum += x * x; }
+
+  template <int... lane>
+  static Vector<double> half(Vector<Scalar> x, Index first, std::integer_sequence<int, lane...>) {
+    constexpr int n = static_cast<int>(n_lanes);
+    const auto part = first == 0 ? __builtin_shufflevector(x, x, lane...)
+                                 : __builtin_shufflevector(x, x, (lane + n)...);
+    return __builtin_convertvector(part, Vector<double>);
+  }
+
+  Vector<double> sums_[2][n_parts] = {};
 };
 
 }  // namespace dlnet

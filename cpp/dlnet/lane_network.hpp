@@ -50,12 +50,14 @@ class LaneNetwork {
     if (depth_ > 1) {
       multiply(weights_[depth_ - 1], prefix(depth_ - 2), residual_, Assign<Scalar>{});
     }
+    Scalar* residual = residual_.data();
+    const Scalar* target = target_.data();
     const Scalar* end_to_end = depth_ > 1 ? residual_.data() : weights_[0].data();
     LaneSquares<Scalar> squares;
-    for_each_vector(residual_, [&](Index at) {
-      const Vector<Scalar> difference = load(end_to_end + at) - load(target_.data() + at);
-      store(residual_.data() + at, difference);
-      squares.add(difference);
+    for_each_vector(residual_, [&](Index at, auto which) {
+      const Vector<Scalar> difference = load(end_to_end + at) - load(target + at);
+      store(residual + at, difference);
+      squares.add(difference, which);
     });
     LaneSums<Scalar> losses = squares.total();
     for (double& loss : losses) loss *= 0.5;
@@ -71,8 +73,9 @@ class LaneNetwork {
       multiply_transposed(delta(j), prefix(j - 1), weights_[j], update);
     }
     Scalar* first = weights_[0].data();
-    for_each_vector(weights_[0], [&](Index at) {
-      store(first + at, update(load(delta(0).data() + at), load(first + at)));
+    const Scalar* gradient = delta(0).data();
+    for_each_vector(weights_[0], [&](Index at, auto) {
+      store(first + at, update(load(gradient + at), load(first + at)));
     });
   }
 
@@ -86,10 +89,10 @@ class LaneNetwork {
     LaneSquares<Scalar> squares;
     for (std::size_t j = 0; j < depth_; ++j) {
       const Scalar* gradient = depth_ > 1 ? gradients[j].data() : residual_.data();
-      for_each_vector(gradients[j], [&](Index at) {
+      for_each_vector(gradients[j], [&](Index at, auto which) {
         const Vector<Scalar> sum = load(gradient + at) + decay * load(weights_[j].data() + at);
         store(gradients[j].data() + at, sum);
-        squares.add(sum);
+        squares.add(sum, which);
       });
     }
     return squares.total();

@@ -14,6 +14,7 @@ class LaneOptimizer {
 
   // Method and flags are the same in all lanes.
   LaneOptimizer(const Settings& settings, const Widths& widths) : settings_(settings) {
+    for (std::size_t l = 0; l < settings.size(); ++l) decays_[l] = settings[l].weight_decay;
     if (accumulates_in_pass()) return;
     gradients_ = zero_lane_layers<Scalar>(widths);
     for (std::size_t b = 0; b < n_buffers(settings[0]); ++b) {
@@ -29,7 +30,7 @@ class LaneOptimizer {
   LaneSums<Scalar> rates_in_force(LaneNetwork<Scalar>& network, std::int64_t n_updates,
                                   const LaneSums<Scalar>& rates) {
     if (settings_[0].method != Method::group_rmsprop) return rates;
-    const LaneSums<Scalar> squares = network.gradients(gradients_, decay());
+    const LaneSums<Scalar> squares = network.gradients(gradients_, rounded(decays_));
     LaneSums<Scalar> in_force;
     for (std::size_t l = 0; l < rates.size(); ++l) {
       next_mean_squares_[l] = next_mean_square(settings_[l], mean_squares_[l], squares[l]);
@@ -49,7 +50,7 @@ class LaneOptimizer {
     if (settings_[0].method == Method::group_rmsprop) {
       mean_squares_ = next_mean_squares_;
     } else {
-      network.gradients(gradients_, decay());
+      network.gradients(gradients_, rounded(decays_));
     }
     visit_rule(settings_[0], [&]<class Kind>(Kind) { apply<Kind>(network, n_updates, in_force); });
     return in_force;
@@ -70,23 +71,16 @@ class LaneOptimizer {
     }
   }
 
-  template <class Number>
-  static Vector<Scalar> in_lanes(const Number& number) {
-    Vector<Scalar> vector{};
-    for (std::size_t l = 0; l < static_cast<std::size_t>(lanes<Scalar>); ++l) {
-      vector[l] = static_cast<Scalar>(number(l));
-    }
-    return vector;
-  }
-
-  Vector<Scalar> decay() const {
-    return in_lanes([&](std::size_t l) { return settings_[l].weight_decay; });
+  static Vector<Scalar> rounded(const LaneSums<Scalar>& numbers) {
+    alignas(vector_bytes) std::array<Scalar, static_cast<std::size_t>(lanes<Scalar>)> result;
+    for (std::size_t l = 0; l < result.size(); ++l) result[l] = static_cast<Scalar>(numbers[l]);
+    return load(result.data());
   }
 
   void descend(LaneNetwork<Scalar>& network, const LaneSums<Scalar>& rates) const {
-    const auto rate = [&](std::size_t l) { return rates[l]; };
-    const auto keep = [&](std::size_t l) { return 1.0 - rates[l] * settings_[l].weight_decay; };
-    network.descend(in_lanes(rate), in_lanes(keep));
+    LaneSums<Scalar> keep;
+    for (std::size_t l = 0; l < keep.size(); ++l) keep[l] = 1.0 - rates[l] * decays_[l];
+    network.descend(rounded(rates), rounded(keep));
   }
 
   // The rules of all lanes as one rule of vectors.
@@ -120,12 +114,13 @@ class LaneOptimizer {
     const auto entry = [](LaneMatrix<Scalar>& matrix, Index at) -> Vector<Scalar>& {
       return *reinterpret_cast<Vector<Scalar>*>(matrix.data() + at);
     };
-    for_each_vector(weight, [&](Index at) {
+    for_each_vector(weight, [&](Index at, auto) {
       rule(entry(weight, at), entry(gradients_[j], at), entry(buffers_[buffer][j], at)...);
     });
   }
 
   Settings settings_;
+  LaneSums<Scalar> decays_;
   LaneLayers<Scalar> gradients_;
   std::vector<LaneLayers<Scalar>> buffers_;
   LaneSums<Scalar> mean_squares_{};
