@@ -8,6 +8,15 @@
 
 namespace dlnet::tests {
 
+inline MethodSettings settings_of(Method method) {
+  MethodSettings settings;
+  settings.method = method;
+  settings.weight_decay = 1e-4;
+  settings.momentum = settings.decay = settings.beta1 = settings.beta2 = 0.9;
+  settings.epsilon = 1e-6;
+  return settings;
+}
+
 template <class Scalar>
 Descent<Scalar> descent_of(const Widths& widths, const MethodSettings& settings,
                            const StopRule& stop = {}, const Wanted& wanted = {}) {

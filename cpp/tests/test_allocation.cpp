@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <new>
 
+#include "ensemble_of.hpp"
 #include "network_of.hpp"
 
 namespace {
@@ -32,11 +33,7 @@ namespace dlnet::tests {
 // A sparse run where `sparse`, otherwise one of a target.
 template <class Scalar>
 void check_loop(const Widths& widths, Method method, bool sparse) {
-  MethodSettings settings;
-  settings.method = method;
-  settings.weight_decay = 1e-4;
-  settings.momentum = settings.decay = settings.beta1 = settings.beta2 = 0.9;
-  settings.epsilon = 1e-6;
+  const MethodSettings settings = settings_of(method);
   StopRule stop;
   stop.gradient_norm = 0.0;
   Wanted wanted;
@@ -67,6 +64,29 @@ void check_loop(const Widths& widths, Method method, bool sparse) {
   check(after == before, std::to_string(after - before) + " allocations inside the loop");
 }
 
+template <class Scalar>
+void check_lanes(const Widths& widths, Method method) {
+  auto members = members_of<Scalar>(widths, settings_of(method), lanes<Scalar>);
+  members.last_step = 50;
+  std::vector<std::size_t> all(members.list.size());
+  std::iota(all.begin(), all.end(), std::size_t(0));
+  LaneGroup<Scalar> group(members, all);
+  for (std::size_t k : all) randomize(group.network(k));
+  group.start();
+  const std::vector<std::int64_t> steps = {0, 1, 2, 10, 50};
+  std::vector<double> loss(all.size() * steps.size());
+  EnsemblePlan<Scalar> plan;
+  plan.until = 50;
+  plan.record_steps = steps;
+  plan.sink[Quantity::loss] = loss.data();
+
+  const long before = n_allocations;
+  group.advance(plan, 0, 1e9);
+  const long after = n_allocations;
+  check(members.list[0].end == End::finished && loss[4] < loss[0], "the lanes descended");
+  check(after == before, std::to_string(after - before) + " allocations in the loop of lanes");
+}
+
 void test_allocation() {
   for (Method method : {Method::gradient_descent, Method::momentum, Method::group_rmsprop,
                         Method::rmsprop, Method::adam, Method::adagrad, Method::adadelta}) {
@@ -75,6 +95,9 @@ void test_allocation() {
         check_loop<double>(widths, method, sparse);
         check_loop<float>(widths, method, sparse);
       }
+      if (largest(widths) > 50) continue;  // never in lanes
+      check_lanes<double>(widths, method);
+      check_lanes<float>(widths, method);
     }
   }
 }
