@@ -5,6 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+
+import pydlnet as dln
+
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "completion.py"
 
@@ -15,7 +19,7 @@ def blocks(language):
 
 
 def test_the_readme_shows_the_example():
-    (code,) = blocks("python")
+    code, _ = blocks("python")
     assert EXAMPLE.read_text().endswith(f'"""\n\n{code}')
     lines = [line for line in code.splitlines() if line and not line.startswith("import")]
     assert len(lines) == 10
@@ -29,6 +33,13 @@ def test_the_example_prints_what_the_readme_says(tmp_path):
     # Other instruction sets and later versions of pandas may differ in spaces, not in numbers.
     assert result.stdout.split() == expected.split()
     assert (tmp_path / "completion.png").stat().st_size < 100_000
+
+
+def test_the_readme_runs_its_ensemble():
+    _, code = blocks("python")
+    names = {"np": np, "dln": dln, "target": np.eye(10)}
+    exec(code, names)
+    assert {"converged", "finished"} <= set(names["ensemble"].status)
 
 
 def test_there_is_one_command_each_for_the_demo_and_the_tests():
