@@ -44,8 +44,7 @@ py::capsule open_as(const Opening& opening) {
   Descent<Scalar> built(
       widths, loss, batch_loss, std::move(batches), opening.settings, opening.stop,
       to_wanted(opening.variables, opening.stop),
-      to_knowledge(opening.variables, widths, opening.ground_truth, opening.held_out),
-      to_whole(opening.variables));
+      to_knowledge(opening.variables, widths, opening.ground_truth, opening.held_out));
   auto session = std::make_unique<Session>(Session{std::move(built), opening.variables});
   auto& descent = std::get<Descent<Scalar>>(session->descent);
   for (std::size_t j = 0; j < descent.network().depth(); ++j) {

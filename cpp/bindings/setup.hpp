@@ -41,18 +41,25 @@ inline Wanted to_wanted(const std::vector<std::string>& variables, const StopRul
   Wanted wanted;
   wanted.gradients = stop.gradient_norm >= 0.0;
   for (const std::string& name : variables) {
+    wanted.product |= name == "end_to_end";
     if (name == "end_to_end" || name.front() == 'W') continue;
     switch (quantity_named(name)) {
+      case Quantity::reconstruction_error:
+      case Quantity::held_out_error:
+        wanted.product = true;
+        break;
+      case Quantity::alignment:
+        wanted.product = wanted.product_gradient = wanted.vectors = wanted.spectrum = true;
+        break;
       case Quantity::left_singular_vector:
       case Quantity::right_singular_vector:
-      case Quantity::alignment:
-        wanted.vectors = wanted.spectrum = true;
+        wanted.product = wanted.vectors = wanted.spectrum = true;
         break;
       case Quantity::singular_value:
       case Quantity::effective_rank:
       case Quantity::stable_rank:
       case Quantity::nuclear_norm:
-        wanted.spectrum = true;
+        wanted.product = wanted.spectrum = true;
         break;
       case Quantity::layer_singular_value:
         wanted.layer_spectra = true;
@@ -98,16 +105,6 @@ inline std::shared_ptr<const Knowledge> to_knowledge(const std::vector<std::stri
             "held_out: expected rows, columns and values of one length");
   }
   return knowledge;
-}
-
-inline Whole to_whole(const std::vector<std::string>& variables) {
-  constexpr std::array of_product = {"end_to_end",           "reconstruction_error",
-                                     "held_out_error",       "singular_value",
-                                     "left_singular_vector", "right_singular_vector",
-                                     "effective_rank",       "stable_rank",
-                                     "nuclear_norm",         "alignment"};
-  const auto is_wanted = [&](const char* name) { return is_among(variables, name); };
-  return {std::any_of(of_product.begin(), of_product.end(), is_wanted), is_wanted("alignment")};
 }
 
 template <class T>

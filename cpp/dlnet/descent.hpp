@@ -46,13 +46,6 @@ struct Plan {
   double seconds = 0.05;
 };
 
-// Which matrices of the end-to-end shape somebody looks at besides the loss; a sparse run forms no
-// others.
-struct Whole {
-  bool product = true;
-  bool gradient = true;
-};
-
 template <class Scalar>
 class Descent {
  public:
@@ -60,13 +53,13 @@ class Descent {
   Descent(const Widths& widths, std::shared_ptr<Loss<Scalar>> loss,
           std::shared_ptr<Loss<Scalar>> batch_loss, std::optional<Batches> batches,
           const MethodSettings& settings, const StopRule& stop, const Wanted& wanted,
-          std::shared_ptr<const Knowledge> knowledge, const Whole& whole = {})
+          std::shared_ptr<const Knowledge> knowledge)
       : sparse_(
             is_sparse_cheaper<Scalar>(entries_a_step(*loss, batch_loss.get(), batches), widths)),
-        whole_(whole),
+        records_product_(wanted.product),
         network_(widths),
-        pass_(widths, sparse_, whole.product),
-        objective_(std::move(loss), sparse_, 0, whole.gradient),
+        pass_(widths, sparse_, wanted.product),
+        objective_(std::move(loss), sparse_, 0, wanted.product_gradient),
         batches_(std::move(batches)),
         optimizer_(settings, widths),
         stop_(stop),
@@ -141,7 +134,7 @@ class Descent {
     put(Quantity::loss, loss_value_);
     if (sink.wants(Quantity::gradient_norm)) put(Quantity::gradient_norm, gradient_norm());
     if (sink.wants(Quantity::learning_rate)) put(Quantity::learning_rate, rate_in_force(rate));
-    if (sparse_ && whole_.product) pass_.multiply_last(network_);
+    if (sparse_ && records_product_) pass_.multiply_last(network_);
     observer_.record(network_, pass_, objective_.whole_gradient(), !is_finite(), sink, at);
     recorded_ = true;
   }
@@ -243,7 +236,7 @@ class Descent {
   }
 
   bool sparse_;
-  Whole whole_;
+  bool records_product_;
   Network<Scalar> network_;
   std::unique_ptr<Team> team_;
   Pass<Scalar> pass_;

@@ -122,6 +122,8 @@ struct Sink {
 
 // Which workspaces a run will need.
 struct Wanted {
+  bool product = false;           // the whole end-to-end matrix
+  bool product_gradient = false;  // the whole gradient in it
   bool spectrum = false;
   bool vectors = false;
   bool layer_spectra = false;

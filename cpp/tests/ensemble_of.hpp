@@ -3,7 +3,6 @@
 
 #include "check.hpp"
 #include "dlnet/ensemble.hpp"
-#include "no_spectrum.hpp"
 
 namespace dlnet::tests {
 

@@ -163,8 +163,10 @@ void check_records(const Widths& widths, Index count, Method method, Index batch
     settings.method = method;
     settings.decay = 0.9;
     settings.epsilon = 1e-6;
+    Wanted wanted;
+    wanted.product = wanted.product_gradient = records;
     Descent<Scalar> descent(widths, loss, batch_size > 0 ? loss : nullptr, std::move(batches),
-                            settings, {}, {}, {}, {records, records});
+                            settings, {}, wanted, {});
     check(descent.is_sparse(), "few entries are taken one by one");
     randomize(descent.network());
     descent.start_at(0);
