@@ -3,6 +3,9 @@
 // ended stands still.
 #pragma once
 
+#include <algorithm>
+#include <functional>
+
 #include "lane_optimizer.hpp"
 #include "losses/target.hpp"
 #include "members.hpp"
@@ -10,16 +13,19 @@
 namespace dlnet {
 
 // Whether networks of these widths are faster in lanes than one after another. Decided by shape,
-// scalar and instruction set alone, as measured at depth 3: with 32 registers of 64 bytes lanes win
-// at widths 10, 20 and 50 and lose at 16, 32 and 64, which fill whole registers; with 16 registers
-// of 32 bytes they win as long as the matrices of a group stay in the first caches.
+// scalar and instruction set alone, as measured at depth 3: networks that fill whole registers need
+// no lanes. With 32 registers of 64 bytes lanes win at widths 10, 20 and 50 and lose at 16, 32 and
+// 64; with 16 registers of 32 bytes they win as long as the matrices of a group stay in the first
+// caches, but for the square networks with products of their own.
 template <class Scalar>
 bool lanes_pay(const Widths& widths) {
   const Index widest = largest(widths);
-  if constexpr (vector_registers == 32) {
-    const auto is_padded = [](Index width) { return width % lanes<Scalar> != 0; };
-    return widest <= 10 || (widest <= 50 && std::any_of(widths.begin(), widths.end(), is_padded));
-  }
+  const bool is_full = std::all_of(widths.begin(), widths.end(),
+                                   [](Index width) { return width % lanes<Scalar> == 0; });
+  if constexpr (vector_registers == 32) return widest <= 10 || (widest <= 50 && !is_full);
+  const bool is_square =
+      std::adjacent_find(widths.begin(), widths.end(), std::not_equal_to<>()) == widths.end();
+  if (is_full && is_square && widest <= widest_fixed) return false;
   return widest <= (sizeof(Scalar) == sizeof(float) ? 50 : 28);
 }
 
