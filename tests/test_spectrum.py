@@ -143,6 +143,31 @@ def test_svd_reconstructs(shape):
     check_svd(np.random.default_rng(6).standard_normal(shape))
 
 
+@given(seeds, st.integers(1, 14), st.integers(1, 14))
+def test_entries_of_every_size(seed, m, n):
+    """Squares of most entries vanish beside those of others, or altogether."""
+    rng = np.random.default_rng(seed)
+    matrix = rng.standard_normal((m, n)) * 10.0 ** rng.uniform(-320, 0, (m, n))
+    check_svd(matrix)
+
+
+@given(seeds, st.integers(2, 20))
+def test_clusters_at_one_and_at_rounding(seed, n):
+    """Equal values and many at the level of rounding separate slowly, if at all."""
+    rng = np.random.default_rng(seed)
+    left, right = (np.linalg.qr(rng.standard_normal((n, n)))[0] for _ in range(2))
+    check_svd((left * rng.choice([1.0, 1e-8, 1e-16, 1e-160, 0.0], n)) @ right)
+
+
+@given(seeds, st.integers(2, 20))
+def test_bidiagonal_matrices_with_zeros(seed, n):
+    rng = np.random.default_rng(seed)
+    sizes = [0.0, 1.0, 1e-8, 1e-16, 1e-17, 1e-100, 2e-162]
+    matrix = np.diag(rng.choice(sizes, n)) + np.diag(rng.choice(sizes, n - 1), 1)
+    check_svd(matrix)
+    check_svd(matrix[::-1, ::-1])
+
+
 def check_svd(matrix):
     """Check the thin factors, their orthogonality and that the values are the same as without."""
     u, s, v = _core.svd(np.ascontiguousarray(matrix))

@@ -65,7 +65,9 @@ def test_a_run_has_as_many_threads_as_asked_for():
         assert max(seen) == before + threads - 1
 
 
-@pytest.mark.parametrize(("threads", "kind"), [(0, ValueError), (1.5, TypeError), (True, TypeError)])
+@pytest.mark.parametrize(
+    ("threads", "kind"), [(0, ValueError), (1.5, TypeError), (True, TypeError)]
+)
 def test_bad_numbers_of_threads(threads, kind):
     with pytest.raises(kind, match="threads: expected an integer"):
         dln.run(

@@ -113,21 +113,34 @@ struct Reflection {
   double beta;
 };
 
-// `x` holds entries begin, ..., end - 1. Squares must neither overflow nor vanish where they count.
+inline double sum_of_squares(const double* x, Index begin, Index end) {
+  double total = 0.0;
+  for (Index i = begin; i < end; ++i) total += x[i] * x[i];
+  return total;
+}
+
+// `x` holds entries begin, ..., end - 1, none much larger than one.
 inline Reflection reflect(double* x, Index begin, Index end) {
-  double tail = 0.0;
-  for (Index i = begin + 1; i < end; ++i) tail += x[i] * x[i];
+  double tail = sum_of_squares(x, begin + 1, end);
+  int exponent = 0;
+  // Below, a square that counts may have been lost.
+  if (x[begin] * x[begin] + tail < 1e-280) {
+    double largest = 0.0;
+    for (Index i = begin; i < end; ++i) largest = std::max(largest, std::abs(x[i]));
+    exponent = largest > 0.0 ? std::ilogb(largest) : 0;
+    for (Index i = begin; i < end; ++i) x[i] = std::ldexp(x[i], -exponent);
+    tail = sum_of_squares(x, begin + 1, end);
+  }
   const double alpha = x[begin];
+  x[begin] = 1.0;
   if (tail == 0.0) {
     std::fill(x + begin + 1, x + end, 0.0);
-    x[begin] = 1.0;
-    return {0.0, alpha};
+    return {0.0, std::ldexp(alpha, exponent)};
   }
   const double beta = -std::copysign(std::sqrt(alpha * alpha + tail), alpha);
   const double scale = 1.0 / (alpha - beta);
   for (Index i = begin + 1; i < end; ++i) x[i] *= scale;
-  x[begin] = 1.0;
-  return {(beta - alpha) / beta, beta};
+  return {(beta - alpha) / beta, std::ldexp(beta, exponent)};
 }
 
 // (c, s) with c f + s g = r and c g - s f = 0.
@@ -320,10 +333,12 @@ class GolubKahan {
     }
   }
 
+  // Rounding in a sweep moves entries by a unit in the last place of the largest; waiting for less
+  // could take for ever.
   bool is_negligible(Index i, double norm) {
     const double size = std::abs(e(i));
     return size <= 0.5 * epsilon * (std::abs(d(i)) + std::abs(d(i + 1))) ||
-           size <= 0.125 * epsilon * norm;
+           size <= 2.0 * epsilon * norm;
   }
 
   // One sweep of implicit QR over the block first, ..., last, from its larger end to its smaller
