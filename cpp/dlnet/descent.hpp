@@ -134,7 +134,7 @@ class Descent {
     put(Quantity::loss, loss_value_);
     if (sink.wants(Quantity::gradient_norm)) put(Quantity::gradient_norm, gradient_norm());
     if (sink.wants(Quantity::learning_rate)) put(Quantity::learning_rate, rate_in_force(rate));
-    if (sparse_ && records_product_) pass_.multiply_last(network_);
+    if (sparse_ && records_product_) pass_.multiply_where_met(network_);
     observer_.record(network_, pass_, objective_.whole_gradient(), !is_finite(), sink, at);
     recorded_ = true;
   }

@@ -24,7 +24,7 @@ bool is_sparse_cheaper(Index n_entries, const Widths& widths) {
   const auto n_outputs = static_cast<double>(widths.back());
   const auto n_inputs = static_cast<double>(widths.front());
   if (std::max(n_outputs, n_inputs) > std::numeric_limits<std::uint32_t>::max()) return false;
-  const Index inner = widths[widths.size() - 2];
+  const Index inner = widths[meeting_layer(widths)];
   const auto n_vectors = static_cast<double>((inner + lanes<Scalar> - 1) / lanes<Scalar>);
   const double density = static_cast<double>(n_entries) / (n_outputs * n_inputs);
   return density * (n_vectors + 4.0) <= 0.45 * n_vectors;
@@ -53,7 +53,7 @@ class Objective {
   // Comes before evaluate(), once for all objectives of one network.
   void forward(Pass<Scalar>& pass, const Network<Scalar>& network) const {
     if (sparse_) {
-      pass.forward_below_last(network);
+      pass.forward_to_meeting(network);
     } else {
       pass.forward(network);
     }

@@ -90,7 +90,8 @@ void check_lanes(const Widths& widths, Method method) {
 void test_allocation() {
   for (Method method : {Method::gradient_descent, Method::momentum, Method::group_rmsprop,
                         Method::rmsprop, Method::adam, Method::adagrad, Method::adadelta}) {
-    for (const Widths& widths : {Widths{4, 4, 4}, Widths{10, 3, 12, 5}, Widths{100, 100, 100}}) {
+    for (const Widths& widths : {Widths{4, 4, 4}, Widths{10, 3, 12, 5}, Widths{100, 100, 100},
+                                 Widths{60, 20, 30, 4}, Widths{40, 30, 5, 30, 60}}) {
       for (bool sparse : {false, true}) {
         check_loop<double>(widths, method, sparse);
         check_loop<float>(widths, method, sparse);

@@ -88,11 +88,11 @@ struct Taken {
 
 template <class Scalar>
 Taken<Scalar> take(const std::shared_ptr<Loss<Scalar>>& loss, const Widths& widths, bool sparse,
-                   std::span<const Index> batch) {
+                   std::span<const Index> batch, std::size_t meeting) {
   Network<Scalar> network(widths);
   engine().seed(11);
   randomize(network);
-  Pass<Scalar> pass(widths, sparse, false);
+  Pass<Scalar> pass(widths, meeting, sparse, false);
   Objective<Scalar> objective(loss, sparse, static_cast<Index>(batch.size()), true);
   objective.forward(pass, network);
   const double value =
@@ -122,7 +122,7 @@ void check_same(const Taken<Scalar>& a, const Taken<Scalar>& b, double tolerance
 }
 
 template <class Scalar>
-void check_objective(const Widths& widths, Index count, bool mean) {
+void check_objective(const Widths& widths, std::size_t meeting, Index count, bool mean) {
   engine().seed(5);
   const Places places(widths.back(), widths.front(), count);
   std::vector<double> values;
@@ -135,17 +135,18 @@ void check_objective(const Widths& widths, Index count, bool mean) {
   const auto loss = loss_of(places.rows, places.cols, values);
   // Residuals and layers are of order one; a sum has at most this many terms.
   const double tolerance = 10.0 * rounding<Scalar>(count + largest(widths));
-  const auto sparse = take(loss, widths, true, {});
-  check_same(sparse, take(loss, widths, false, {}), tolerance);
+  const auto sparse = take(loss, widths, true, {}, meeting);
+  check_same(sparse, take(loss, widths, false, {}, meeting), tolerance);
   const auto batch = std::span(places.everything).first(places.everything.size() / 2 + 1);
-  check_same(take(loss, widths, true, batch), take(loss, widths, false, batch), tolerance);
+  check_same(take(loss, widths, true, batch, meeting), take(loss, widths, false, batch, meeting),
+             tolerance);
   // The same entries in another order are the same bits.
   auto rows = places.rows;
   auto cols = places.cols;
   std::reverse(rows.begin(), rows.end());
   std::reverse(cols.begin(), cols.end());
   std::reverse(values.begin(), values.end());
-  check_same(sparse, take(loss_of(rows, cols, values), widths, true, {}), 0.0);
+  check_same(sparse, take(loss_of(rows, cols, values), widths, true, {}, meeting), 0.0);
 }
 
 // Records of the whole matrix and stops in between change no bit of a sparse run.
@@ -215,13 +216,16 @@ void check_sparse() {
                                Widths{12, 7, 9, 10}, Widths{6, 3, 5, 2, 9, 7, 11}}) {
     const Index all = widths.front() * widths.back();
     for (Index count : std::set<Index>{1, (all + 3) / 4, all}) {
-      check_objective<Scalar>(widths, count, count % 2 == 0);
+      for (std::size_t m = 1; m + 1 < widths.size(); ++m) {
+        check_objective<Scalar>(widths, m, count, count % 2 == 0);
+      }
     }
   }
   for (Method method : {Method::gradient_descent, Method::group_rmsprop, Method::adam}) {
     check_records<Scalar>({20, 10, 15}, 20, method, 0);
     check_records<Scalar>({20, 10, 15}, 300, method, 7);
     check_records<Scalar>({9, 12, 8, 10}, 6, method, 0);
+    check_records<Scalar>({40, 20, 30, 6}, 12, method, 0);
   }
 }
 
