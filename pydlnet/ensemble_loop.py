@@ -190,7 +190,8 @@ class EnsembleLoop:
                 if interruption:
                     self._end_members(np.inf, "interrupted")
                 self._end_members(time.monotonic() - began, "time_limit")
-        return self._complete()
+            # Inside, as the interpreter waits for what is counted there before it goes away.
+            return self._complete()
 
     def _begin(self) -> None:
         setup = self._setup

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -243,7 +243,7 @@ def _as_starts(starts: Any) -> "list[list[NDArray[Any]]] | _Single":
         )
     if not _is_sequence(starts):
         raise TypeError(f"starts: expected lists of matrices, got {type(starts).__name__}")
-    starts = list(starts)
+    starts = [list(part) if _is_consumed(part) else part for part in starts]
     if _n_dimensions(starts) < 4:
         return _Single(as_weights(starts, "starts"))
     checked: dict[int, list[NDArray[Any]]] = {}  # one start may be there many times
@@ -252,6 +252,11 @@ def _as_starts(starts: Any) -> "list[list[NDArray[Any]]] | _Single":
             checked[id(start)] = as_weights(start, f"starts[{k}]")
             _check_alike(checked[id(start)], checked[id(starts[0])], k)
     return [checked[id(start)] for start in starts]
+
+
+def _is_consumed(part: Any) -> bool:
+    """Whether a start can be looked at once only, or is one array that holds all its layers."""
+    return isinstance(part, Iterator) or getattr(part, "ndim", 0) == 3
 
 
 def _n_dimensions(value: Any) -> int:

@@ -36,11 +36,22 @@ def as_exact_compression(value: Any) -> ExactCompression:
     raise error(f'exact_compression: expected True, False or "rank", got {value!r}')
 
 
-def description(problem: Problem, compression: Compression | None, *, sparse: bool) -> str:
+def description(
+    problem: Problem,
+    compression: Compression | None,
+    *,
+    depth: int,
+    sparse: bool,
+    meeting_layer: int,
+) -> str:
     """Return what is applied to a run, or "none"."""
+    order = "none"
+    if meeting_layer < depth - 1:  # products from the input meet the last layer otherwise
+        order = f"products from {'the output side' if meeting_layer == 1 else 'both sides'}"
     applied = [
         problem.exact_algebra,
         "sparse residual" if sparse else "none",
+        order,
         "none" if compression is None else str(compression),
     ]
     return "; ".join(text for text in applied if text != "none") or "none"

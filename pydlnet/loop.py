@@ -130,7 +130,8 @@ class Loop:
                 if self._seconds_left(began) <= 0.0:
                     status = status or "time_limit"
             status = self._complete_records(status)
-        return self._result(status, time.monotonic() - began)
+            # Inside, as the interpreter waits for what is counted there before it goes away.
+            return self._result(status, time.monotonic() - began)
 
     def _begin_records(self) -> None:
         earlier = self._setup.earlier
@@ -265,7 +266,11 @@ class Loop:
             version=VERSION,
             instruction_set=_core.ISA,
             exact_algebra=description(
-                setup.problem, compression, sparse=_core.is_sparse(self._session)
+                setup.problem,
+                compression,
+                depth=len(setup.weights),
+                sparse=_core.is_sparse(self._session),
+                meeting_layer=_core.meeting_layer(self._session),
             ),
             status=status,
             wall_seconds=before + seconds,

@@ -192,6 +192,9 @@ void register_descent(py::module_& module) {
   module.def("is_sparse", [](const py::capsule& session) {
     return visit_session(session, [](const auto& descent) { return descent.is_sparse(); });
   });
+  module.def("meeting_layer", [](const py::capsule& session) {
+    return visit_session(session, [](const auto& descent) { return descent.meeting_layer(); });
+  });
   module.def("is_finite", [](const py::capsule& session) {
     return visit_session(session, [](const auto& descent) { return descent.is_finite(); });
   });

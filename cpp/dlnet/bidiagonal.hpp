@@ -313,32 +313,31 @@ class GolubKahan {
     }
   }
 
-  // Splits the bidiagonal matrix where an off-diagonal entry is negligible until all are.
+  // Splits the bidiagonal matrix where an off-diagonal entry is negligible until all are. Rounding
+  // in a sweep moves entries by units in the last place of the largest: where equal values let
+  // nothing else happen, what is negligible grows.
   void diagonalize() {
-    double norm = 0.0;
-    for (Index i = 0; i < n(); ++i) norm = std::max({norm, std::abs(d(i)), std::abs(e(i))});
     e(n() - 1) = 0.0;
-    // Known bounds on the number of sweeps are much smaller; see Demmel & Kahan.
-    std::int64_t sweeps_left = 60 * static_cast<std::int64_t>(n()) + 60;
+    double norm = 0.0;
+    for (Index i = 0; i < n(); ++i) norm = std::max(norm, std::abs(d(i)) + std::abs(e(i)));
+    double negligible = 2.0 * epsilon * norm;
+    Index n_sweeps = 0;
     for (Index last = n() - 1; last > 0;) {
       Index first = last;
-      while (first > 0 && !is_negligible(first - 1, norm)) --first;
+      while (first > 0 && !is_negligible(first - 1, negligible)) --first;
       if (first > 0) e(first - 1) = 0.0;
       if (first == last) {
         --last;
         continue;
       }
-      if (sweeps_left-- == 0) throw std::runtime_error("singular values: no convergence");
       chase(first, last);
+      if (++n_sweeps % (10 * n()) == 0) negligible *= 2.0;
     }
   }
 
-  // Rounding in a sweep moves entries by a unit in the last place of the largest; waiting for less
-  // could take for ever.
-  bool is_negligible(Index i, double norm) {
+  bool is_negligible(Index i, double negligible) {
     const double size = std::abs(e(i));
-    return size <= 0.5 * epsilon * (std::abs(d(i)) + std::abs(d(i + 1))) ||
-           size <= 2.0 * epsilon * norm;
+    return size <= negligible || size <= 0.5 * epsilon * (std::abs(d(i)) + std::abs(d(i + 1)));
   }
 
   // One sweep of implicit QR over the block first, ..., last, from its larger end to its smaller

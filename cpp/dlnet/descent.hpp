@@ -72,6 +72,8 @@ class Descent {
 
   // Whether the residual is evaluated at the entries that the loss looks at, and nowhere else.
   bool is_sparse() const { return sparse_; }
+  // Products of the layers up to this one come from the input, the others from the output.
+  std::size_t meeting_layer() const { return pass_.meeting(); }
 
   // Equal losses in other memory: for a thread that others must not share workspaces with.
   void use(std::shared_ptr<Loss<Scalar>> loss, std::shared_ptr<Loss<Scalar>> batch_loss) {

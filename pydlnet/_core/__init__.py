@@ -97,6 +97,7 @@ state = _module.state
 time = _module.time
 step = _module.step
 is_sparse = _module.is_sparse
+meeting_layer = _module.meeting_layer
 is_recorded = _module.is_recorded
 is_finite = _module.is_finite
 loss = _module.loss

@@ -49,7 +49,7 @@ class MatrixCompletion(Problem):
     Deep matrix factorisation of [1]_, whose released code has no factor 1/2.
 
     Where a step sees few of the entries, the end-to-end matrix is evaluated there only and its
-    gradient stays sparse: the attribute `exact_algebra` of the trajectory's data is then "sparse
+    gradient stays sparse: the attribute `exact_algebra` of the trajectory's data then says "sparse
     residual". The results are those of the dense matrices to rounding.
 
     References
