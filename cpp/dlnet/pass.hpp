@@ -202,9 +202,9 @@ class Pass {
   }
 
   std::size_t depth_;
-  Side<Scalar, End::input> input_;    // W_1 ... W_m
-  Side<Scalar, End::output> output_;  // W_{m+1} ... W_N; empty at depth 1
-  Matrix<Scalar> suffix_;             // S, where it is more than W_N
+  Side<Scalar, ChainEnd::input> input_;    // W_1 ... W_m
+  Side<Scalar, ChainEnd::output> output_;  // W_{m+1} ... W_N; empty at depth 1
+  Matrix<Scalar> suffix_;                  // S, where it is more than W_N
   Matrix<Scalar> end_to_end_;
   Packing<Scalar> packing_;
 };

@@ -37,9 +37,9 @@ template <class Scalar, class Finish>
   multiply_transposed<Scalar>(a, b, c, finish, packing);
 }
 
-enum class End { input, output };
+enum class ChainEnd { input, output };
 
-template <class Scalar, End end>
+template <class Scalar, ChainEnd end>
 class Side {
  public:
   // `keeps_delta`: also where the side is a single layer, somebody writes to delta().
@@ -117,7 +117,7 @@ class Side {
   }
 
  private:
-  static constexpr bool is_mirrored = end == End::output;
+  static constexpr bool is_mirrored = end == ChainEnd::output;
 
   std::size_t layer(std::size_t p) const { return is_mirrored ? depth_ - 1 - p : p; }
 
