@@ -8,6 +8,26 @@ import reference
 
 import pydlnet as dln
 
+# All that can be recorded, in the order of datasets.
+QUANTITIES = [
+    "loss",
+    "reconstruction_error",
+    "held_out_error",
+    "gradient_norm",
+    "learning_rate",
+    "singular_values",
+    "singular_vectors",
+    "effective_rank",
+    "stable_rank",
+    "nuclear_norm",
+    "imbalance",
+    "layer_norms",
+    "layer_singular_values",
+    "end_to_end",
+    "weights",
+    "alignment",
+]
+
 
 @dataclass(frozen=True)
 class MethodCase:

@@ -5,31 +5,13 @@ import functools
 import numpy as np
 import pytest
 import reference
+from cases import QUANTITIES
 from helpers import assert_same_bits, network, path, steps_of
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 import pydlnet as dln
 from pydlnet.recording import record_from_dict
-
-ALL = [
-    "loss",
-    "reconstruction_error",
-    "held_out_error",
-    "gradient_norm",
-    "learning_rate",
-    "singular_values",
-    "singular_vectors",
-    "effective_rank",
-    "stable_rank",
-    "nuclear_norm",
-    "imbalance",
-    "layer_norms",
-    "layer_singular_values",
-    "end_to_end",
-    "weights",
-    "alignment",
-]
 
 
 def completion(shape, seed=1):
@@ -50,7 +32,11 @@ def test_every_quantity_is_its_definition(widths, dtype, method):
     """Evaluated from the recorded weights of the same step: no trajectory enters."""
     problem, loss = completion((widths[-1], widths[0]))
     trajectory = dln.run(
-        problem, network(widths, 2, dtype=dtype), method, n_steps=6, record=dln.Record(ALL, every=2)
+        problem,
+        network(widths, 2, dtype=dtype),
+        method,
+        n_steps=6,
+        record=dln.Record(QUANTITIES, every=2),
     )
     # Products and norms of a few dozen terms of order one. What depends on the layers alone is
     # evaluated in float64 whatever their dtype; the loss and its gradient are the run's own.
@@ -182,7 +168,7 @@ def test_norms_of_extreme_layers(scale):
         ("loss", ("loss",)),
         (("singular_values", "loss"), ("loss", "singular_values")),
         (["loss", "loss"], ("loss",)),
-        (ALL[::-1], tuple(ALL)),
+        (QUANTITIES[::-1], tuple(QUANTITIES)),
     ],
 )
 def test_names_come_in_the_order_of_the_dataset(quantities, names):
@@ -318,7 +304,7 @@ def test_wrong_log_spacing(arguments):
     "record",
     [
         dln.Record(),
-        dln.Record(ALL, every=3),
+        dln.Record(QUANTITIES, every=3),
         dln.Record("loss", steps=[0, 5, 9]),
         dln.Record("loss", steps=dln.log_spaced(30, 1000)),
     ],

@@ -1,5 +1,6 @@
 """JAX in the forms that people write; which is fastest differs by size, so all are timed."""
 
+from abc import abstractmethod
 from functools import partial
 
 import numpy as np
@@ -77,8 +78,9 @@ class JaxForm(Backend):
             return
         self._layers = jax.block_until_ready(self._advance(n_steps))
 
+    @abstractmethod
     def _advance(self, n_steps: int):
-        raise NotImplementedError
+        """Return the layers after this many steps from the start."""
 
     def layers(self) -> Layers:
         return [np.asarray(layer) for layer in self._layers]
