@@ -441,3 +441,20 @@ def test_values_of_one_quantity_have_one_shape():
         dln.run_ensemble(
             PROBLEM, [START, START], METHOD, n_steps=1, record=dln.Record(ragged, steps=[0])
         )
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        lambda starts: (iter(start) for start in starts),
+        lambda starts: [np.stack(start) for start in starts],
+        lambda starts: np.stack([np.stack(start) for start in starts]),
+    ],
+    ids=["iterators", "stacked", "one array"],
+)
+def test_starts_of_every_kind(given):
+    starts = [network((3, 3, 3), seed=k) for k in range(3)]
+    problem, method = dln.TargetMatrix(np.eye(3)), dln.GradientDescent(0.1)
+    expected = dln.run_ensemble(problem, starts, method, n_steps=2)
+    found = dln.run_ensemble(problem, given(starts), method, n_steps=2)
+    np.testing.assert_array_equal(found.data.loss, expected.data.loss)
