@@ -1,5 +1,5 @@
-// Between NumPy arrays (row-major) and the core's padded column-major matrices. Shape checks of
-// what Python has already checked kindly: here only so that no array can make the core read out of
+// Between NumPy arrays (row-major) and the core's column-major matrices. Shape checks of what
+// Python has already checked kindly: here only so that no array can make the core read out of
 // bounds.
 #pragma once
 
@@ -11,8 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "dlnet/losses/loss.hpp"
-#include "dlnet/network.hpp"
+#include "dlnet/interface.hpp"
 
 namespace py = pybind11;
 
@@ -25,65 +24,59 @@ inline void require(bool condition, const std::string& message) {
   if (!condition) throw std::invalid_argument(message);
 }
 
-template <class To, class From>
-Matrix<To> to_matrix(const Array<From>& array, const char* name) {
+template <class T>
+Rows<const T> to_rows(const Array<T>& array, const char* name) {
   require(array.ndim() == 2, std::string(name) + ": expected a matrix");
-  Matrix<To> matrix(array.shape(0), array.shape(1));
-  const From* entry = array.data();
-  for (Index i = 0; i < matrix.rows(); ++i) {
-    for (Index j = 0; j < matrix.cols(); ++j) matrix(i, j) = static_cast<To>(*entry++);
-  }
-  return matrix;
+  return {array.data(), array.shape(0), array.shape(1)};
 }
 
-// The rows of the array become columns: samples come first in Python and last here.
-inline Matrix<double> to_transposed_matrix(const Array<double>& array, const char* name) {
-  require(array.ndim() == 2, std::string(name) + ": expected a matrix");
-  Matrix<double> matrix(array.shape(1), array.shape(0));
-  for (Index j = 0; j < matrix.cols(); ++j) {
-    const double* row = array.data() + j * matrix.rows();
-    std::copy(row, row + matrix.rows(), matrix.column(j));
+template <class T>
+Rows<T> to_rows(Array<T>& array) {
+  return {array.mutable_data(), array.shape(0), array.shape(1)};
+}
+
+// Column-major without gaps.
+inline std::vector<double> to_columns(const Array<double>& array) {
+  const Index rows = array.shape(0);
+  const Index cols = array.shape(1);
+  std::vector<double> columns(static_cast<std::size_t>(array.size()));
+  for (Index i = 0; i < rows; ++i) {
+    for (Index j = 0; j < cols; ++j) {
+      columns[static_cast<std::size_t>(j * rows + i)] = array.data()[i * cols + j];
+    }
   }
-  return matrix;
+  return columns;
 }
 
 template <class Scalar>
-Array<Scalar> to_array(const Matrix<Scalar>& matrix) {
-  Array<Scalar> array({matrix.rows(), matrix.cols()});
+Array<Scalar> to_array(ConstView<Scalar> matrix) {
+  Array<Scalar> array({matrix.rows, matrix.cols});
   Scalar* entry = array.mutable_data();
-  for (Index i = 0; i < matrix.rows(); ++i) {
-    for (Index j = 0; j < matrix.cols(); ++j) *entry++ = matrix(i, j);
+  for (Index i = 0; i < matrix.rows; ++i) {
+    for (Index j = 0; j < matrix.cols; ++j) *entry++ = matrix(i, j);
   }
   return array;
 }
 
 template <class Scalar>
-py::list to_arrays(const Layers<Scalar>& layers) {
+py::list to_arrays(const std::vector<View<Scalar>>& layers) {
   py::list arrays;
-  for (const Matrix<Scalar>& layer : layers) arrays.append(to_array(layer));
-  return arrays;
-}
-
-template <class Scalar>
-py::list to_arrays(const Network<Scalar>& network) {
-  py::list arrays;
-  for (std::size_t j = 0; j < network.depth(); ++j) arrays.append(to_array(network.weight(j)));
+  for (const View<Scalar>& layer : layers) arrays.append(to_array<Scalar>(layer));
   return arrays;
 }
 
 // Read-only views of the layers in place, which keep their owner alive.
 template <class Scalar>
-py::list to_views(const Network<Scalar>& network, const py::object& owner) {
-  py::list layers;
-  for (std::size_t j = 0; j < network.depth(); ++j) {
-    const Matrix<Scalar>& weight = network.weight(j);
+py::list to_views(const std::vector<View<Scalar>>& layers, const py::object& owner) {
+  py::list views;
+  for (const View<Scalar>& layer : layers) {
     const auto size = static_cast<py::ssize_t>(sizeof(Scalar));
-    py::array view(py::dtype::of<Scalar>(), {weight.rows(), weight.cols()},
-                   {size, size * weight.stride()}, weight.data(), owner);
+    py::array view(py::dtype::of<Scalar>(), {layer.rows, layer.cols}, {size, size * layer.stride},
+                   layer.data, owner);
     view.attr("setflags")(py::arg("write") = false);
-    layers.append(std::move(view));
+    views.append(std::move(view));
   }
-  return layers;
+  return views;
 }
 
 inline std::vector<Index> to_indices(const Array<std::int64_t>& array, Index below,
@@ -117,26 +110,25 @@ inline Widths widths_of(const py::list& weights) {
 }
 
 template <class Scalar>
-void copy_layer(py::handle item, Matrix<Scalar>& layer) {
+Array<Scalar> to_layer(py::handle item, Index rows, Index cols) {
   require(py::isinstance<Array<Scalar>>(item),
           "weights: expected C-contiguous layers of one dtype");
-  const auto array = py::reinterpret_borrow<Array<Scalar>>(item);
-  require(array.ndim() == 2 && array.shape(0) == layer.rows() && array.shape(1) == layer.cols(),
+  auto array = py::reinterpret_borrow<Array<Scalar>>(item);
+  require(array.ndim() == 2 && array.shape(0) == rows && array.shape(1) == cols,
           "weights: a layer has another shape than before");
-  const Scalar* entry = array.data();
-  for (Index i = 0; i < layer.rows(); ++i) {
-    for (Index j = 0; j < layer.cols(); ++j) layer(i, j) = *entry++;
-  }
+  return array;
 }
 
 template <class Scalar>
-Network<Scalar> to_network(const py::list& weights) {
-  Network<Scalar> network(widths_of(weights));
-  for (std::size_t j = 0; j < network.depth(); ++j) {
-    copy_layer(weights[j], network.weight(j));
-    network.refresh_transposed(j);
+void copy_layers(const py::list& arrays, const std::vector<View<Scalar>>& layers) {
+  require(arrays.size() == layers.size(), "weights: expected layers of one depth");
+  for (std::size_t j = 0; j < layers.size(); ++j) {
+    const auto array = to_layer<Scalar>(arrays[j], layers[j].rows, layers[j].cols);
+    const Scalar* entry = array.data();
+    for (Index row = 0; row < layers[j].rows; ++row) {
+      for (Index col = 0; col < layers[j].cols; ++col) layers[j](row, col) = *entry++;
+    }
   }
-  return network;
 }
 
 // Losses travel through Python as opaque capsules; one of the two is set.

@@ -2,86 +2,82 @@
 #include <cmath>
 
 #include "arrays.hpp"
-#include "dlnet/objective.hpp"
 
 namespace dlnet::bindings {
 
 namespace {
 
+// Layers of one dtype whose shapes follow one another, and room for as many of the same shapes.
+template <class Scalar>
+struct Chain {
+  explicit Chain(const py::list& weights) : widths(widths_of(weights)) {
+    for (std::size_t j = 0; j < weights.size(); ++j) {
+      arrays.push_back(to_layer<Scalar>(weights[j], widths[j + 1], widths[j]));
+      layers.push_back(to_rows(std::as_const(arrays.back()), "weights"));
+      written.push_back(Array<Scalar>({widths[j + 1], widths[j]}));
+      out.push_back(to_rows(written.back()));
+    }
+  }
+
+  py::list result() const {
+    py::list list;
+    for (const auto& array : written) list.append(array);
+    return list;
+  }
+
+  Widths widths;
+  std::vector<Array<Scalar>> arrays;
+  std::vector<Array<Scalar>> written;
+  std::vector<Rows<const Scalar>> layers;
+  std::vector<Rows<Scalar>> out;
+};
+
 template <class Scalar>
 py::array product(const py::list& weights) {
-  const Network<Scalar> network = to_network<Scalar>(weights);
-  Pass<Scalar> pass(network.widths());
+  const Chain<Scalar> chain(weights);
+  Array<Scalar> product({chain.widths.back(), chain.widths.front()});
+  const Rows<Scalar> out = to_rows(product);
   {
     const py::gil_scoped_release release;
-    pass.forward(network);
+    Core<Scalar>::product(chain.layers, out);
   }
-  return to_array(pass.end_to_end(network));
+  return product;
 }
 
 template <class Scalar>
 py::list gradients(const py::list& weights, const py::array& end_to_end_gradient) {
-  const Network<Scalar> network = to_network<Scalar>(weights);
-  Matrix<Scalar> gradient(network.widths().back(), network.widths().front());
-  copy_layer(end_to_end_gradient, gradient);
-  Pass<Scalar> pass(network.widths());
-  auto layers = zero_layers<Scalar>(network.widths());
+  const Chain<Scalar> chain(weights);
+  const auto array =
+      to_layer<Scalar>(end_to_end_gradient, chain.widths.back(), chain.widths.front());
+  const auto gradient = to_rows(array, "end_to_end_gradient");
   {
     const py::gil_scoped_release release;
-    pass.forward(network);
-    pass.gradients(network, gradient, layers);
+    Core<Scalar>::gradients(chain.layers, gradient, chain.out);
   }
-  return to_arrays(layers);
+  return chain.result();
 }
-
-// One evaluation of a loss at a network, on the path that a run would take.
-template <class Scalar>
-struct Evaluation {
-  Evaluation(const py::list& weights, const py::capsule& capsule)
-      : network(to_network<Scalar>(weights)),
-        loss(to_loss<Scalar>(capsule, network.widths())),
-        sparse(is_sparse_cheaper<Scalar>(loss->entries().size(), network.widths())),
-        pass(network.widths(), sparse, false),
-        objective(loss, sparse, 0, false) {}
-
-  double run() {
-    objective.forward(pass, network);
-    return objective.evaluate(pass, network);
-  }
-
-  Network<Scalar> network;
-  std::shared_ptr<Loss<Scalar>> loss;
-  bool sparse;
-  Pass<Scalar> pass;
-  Objective<Scalar> objective;
-};
 
 template <class Scalar>
 py::tuple value_and_gradients(const py::list& weights, const py::capsule& capsule) {
-  Evaluation<Scalar> at(weights, capsule);
-  auto layers = zero_layers<Scalar>(at.network.widths());
+  const Chain<Scalar> chain(weights);
+  const auto loss = to_loss<Scalar>(capsule, chain.widths);
   double value = 0.0;
   {
     const py::gil_scoped_release release;
-    value = at.run();
-    at.objective.gradients(at.pass, at.network, layers);
+    value = Core<Scalar>::value_and_gradients(chain.layers, loss, chain.out);
   }
-  return py::make_tuple(value, to_arrays(layers));
+  return py::make_tuple(value, chain.result());
 }
 
 template <class Scalar>
 py::list step(const py::list& weights, const py::capsule& capsule, double rate) {
-  Evaluation<Scalar> at(weights, capsule);
+  const Chain<Scalar> chain(weights);
+  const auto loss = to_loss<Scalar>(capsule, chain.widths);
   {
     const py::gil_scoped_release release;
-    at.run();
-    at.objective.descend(at.pass, at.network, static_cast<Scalar>(rate), Scalar(1));
+    Core<Scalar>::step(chain.layers, loss, rate, chain.out);
   }
-  py::list layers;
-  for (std::size_t j = 0; j < at.network.depth(); ++j) {
-    layers.append(to_array(at.network.weight(j)));
-  }
-  return layers;
+  return chain.result();
 }
 
 }  // namespace

@@ -1,24 +1,10 @@
 #include "arrays.hpp"
 #include "dlnet/least_squares.hpp"
 #include "dlnet/rank_revealing.hpp"
-#include "dlnet/spectrum.hpp"
 
 namespace dlnet::bindings {
 
 namespace {
-
-// Column-major without gaps, as the decompositions take and give their matrices.
-std::vector<double> to_columns(const Array<double>& array) {
-  const Index rows = array.shape(0);
-  const Index cols = array.shape(1);
-  std::vector<double> columns(static_cast<std::size_t>(array.size()));
-  for (Index i = 0; i < rows; ++i) {
-    for (Index j = 0; j < cols; ++j) {
-      columns[static_cast<std::size_t>(j * rows + i)] = array.data()[i * cols + j];
-    }
-  }
-  return columns;
-}
 
 Array<double> from_columns(const double* columns, Index rows, Index cols) {
   Array<double> array({rows, cols});
@@ -28,42 +14,32 @@ Array<double> from_columns(const double* columns, Index rows, Index cols) {
   return array;
 }
 
-Spectrum decompose(const Array<double>& matrix, bool vectors) {
+Array<double> singular_values(const Array<double>& matrix) {
   require(matrix.ndim() == 2 && matrix.size() > 0, "matrix: expected a non-empty matrix");
+  Array<double> values(std::min(matrix.shape(0), matrix.shape(1)));
   const std::vector<double> columns = to_columns(matrix);
+  double* out = values.mutable_data();
   const py::gil_scoped_release release;
-  Spectrum spectrum(matrix.shape(0), matrix.shape(1), vectors);
-  spectrum.compute(columns.data(), matrix.shape(0));
-  return spectrum;
-}
-
-Array<double> values_of(const Spectrum& spectrum, Index k) {
-  Array<double> values(k);
-  std::copy(spectrum.singular_values(), spectrum.singular_values() + k, values.mutable_data());
+  decompose(matrix.shape(0), matrix.shape(1), columns.data(), out, nullptr, nullptr);
   return values;
 }
 
-// The columns that column(0), ..., column(k - 1) point to.
-template <class Column>
-Array<double> vectors_of(Index size, Index k, const Column& column) {
-  Array<double> array({size, k});
-  for (Index r = 0; r < k; ++r) {
-    const double* entry = column(r);
-    for (Index i = 0; i < size; ++i) array.mutable_data()[i * k + r] = entry[i];
-  }
-  return array;
-}
-
-Array<double> singular_values(const Array<double>& matrix) {
-  return values_of(decompose(matrix, false), std::min(matrix.shape(0), matrix.shape(1)));
-}
-
 py::tuple svd(const Array<double>& matrix) {
-  const Spectrum spectrum = decompose(matrix, true);
-  const Index k = std::min(matrix.shape(0), matrix.shape(1));
-  return py::make_tuple(vectors_of(matrix.shape(0), k, [&](Index r) { return spectrum.left(r); }),
-                        values_of(spectrum, k),
-                        vectors_of(matrix.shape(1), k, [&](Index r) { return spectrum.right(r); }));
+  require(matrix.ndim() == 2 && matrix.size() > 0, "matrix: expected a non-empty matrix");
+  const Index rows = matrix.shape(0);
+  const Index cols = matrix.shape(1);
+  const Index k = std::min(rows, cols);
+  const std::vector<double> columns = to_columns(matrix);
+  Array<double> values(k);
+  std::vector<double> left(static_cast<std::size_t>(rows * k));
+  std::vector<double> right(static_cast<std::size_t>(cols * k));
+  double* out = values.mutable_data();
+  {
+    const py::gil_scoped_release release;
+    decompose(rows, cols, columns.data(), out, left.data(), right.data());
+  }
+  return py::make_tuple(from_columns(left.data(), rows, k), values,
+                        from_columns(right.data(), cols, k));
 }
 
 py::tuple qr(const Array<double>& matrix) {

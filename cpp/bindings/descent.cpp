@@ -1,7 +1,5 @@
-// The loop as a session: opened once, advanced in slices, asked for its state. Python holds it as
+// A run as a session: opened once, advanced in slices, asked for its state. Python holds it as
 // an opaque capsule.
-#include "dlnet/descent.hpp"
-
 #include <variant>
 
 #include "setup.hpp"
@@ -10,11 +8,14 @@ namespace dlnet::bindings {
 
 namespace {
 
-struct Session {
-  std::variant<Descent<double>, Descent<float>> descent;
+template <class Scalar>
+using Owned = std::unique_ptr<Session<Scalar>>;
+
+struct Opened {
+  std::variant<Owned<double>, Owned<float>> session;
   std::vector<std::string> variables;  // that workspaces were made for
 };
-constexpr const char* session_name = "dlnet.Descent";
+constexpr const char* session_name = "dlnet.Session";
 
 struct Opening {
   py::list weights;
@@ -31,26 +32,25 @@ struct Opening {
 
 template <class Scalar>
 py::capsule open_as(const Opening& opening) {
-  const Widths widths = widths_of(opening.weights);
-  const auto loss = to_loss<Scalar>(opening.loss, widths);
-  std::shared_ptr<Loss<Scalar>> batch_loss;
-  std::optional<Batches> batches;
+  Setup<Scalar> setup;
+  setup.widths = widths_of(opening.weights);
+  setup.loss = to_loss<Scalar>(opening.loss, setup.widths);
   if (!opening.batch_loss.is_none()) {
-    batch_loss = to_loss<Scalar>(py::cast<py::capsule>(opening.batch_loss), widths);
-    require(opening.batch_size > 0 && batch_loss->n_samples() > 0,
+    setup.batch_loss = to_loss<Scalar>(py::cast<py::capsule>(opening.batch_loss), setup.widths);
+    require(opening.batch_size > 0 && setup.batch_loss->n_samples() > 0,
             "batch_size: expected a positive number and a loss with samples");
-    batches.emplace(batch_loss->n_samples(), opening.batch_size, opening.seed);
   }
-  Descent<Scalar> built(
-      widths, loss, batch_loss, std::move(batches), opening.settings, opening.stop,
-      to_wanted(opening.variables, opening.stop),
-      to_knowledge(opening.variables, widths, opening.ground_truth, opening.held_out));
-  auto session = std::make_unique<Session>(Session{std::move(built), opening.variables});
-  auto& descent = std::get<Descent<Scalar>>(session->descent);
-  for (std::size_t j = 0; j < descent.network().depth(); ++j) {
-    copy_layer(opening.weights[j], descent.network().weight(j));
-  }
-  return to_capsule(std::move(session), session_name);
+  setup.batch_size = opening.batch_size;
+  setup.seed = opening.seed;
+  setup.method = opening.settings;
+  setup.stop = opening.stop;
+  setup.wanted = to_wanted(opening.variables, opening.stop);
+  setup.knowledge =
+      to_knowledge(opening.variables, setup.widths, opening.ground_truth, opening.held_out);
+  Owned<Scalar> session = Core<Scalar>::open_descent(setup);
+  copy_layers(opening.weights, session->layers());
+  return to_capsule(std::make_unique<Opened>(Opened{std::move(session), opening.variables}),
+                    session_name);
 }
 
 py::capsule open_descent(const py::list& weights, const py::capsule& loss,
@@ -75,81 +75,77 @@ py::capsule open_descent(const py::list& weights, const py::capsule& loss,
 
 template <class Visit>
 decltype(auto) visit_session(const py::capsule& capsule, const Visit& visit) {
-  return std::visit(visit, from_capsule<Session>(capsule, session_name).descent);
+  return std::visit([&](auto& owned) -> decltype(auto) { return visit(*owned); },
+                    from_capsule<Opened>(capsule, session_name).session);
 }
 
 void use_threads(const py::capsule& session, int n_threads) {
-  visit_session(session, [&](auto& descent) { descent.use_threads(n_threads); });
+  visit_session(session, [&](auto& run) { run.use_threads(n_threads); });
 }
 
 const std::vector<std::string>& variables_of(const py::capsule& session) {
-  return from_capsule<Session>(session, session_name).variables;
+  return from_capsule<Opened>(session, session_name).variables;
 }
 
 const char* advance(const py::capsule& session, std::int64_t until, const Array<double>& rates,
                     std::int64_t first_rate, const Array<std::int64_t>& record_steps,
                     const py::dict& arrays, bool pause_after_record, double seconds) {
-  return visit_session(session, [&]<class Scalar>(Descent<Scalar>& descent) {
-    require(first_rate <= descent.step(), "rates: expected to begin at the current step or before");
-    require(until >= descent.step(), "until: expected a step that is still to come");
+  return visit_session(session, [&]<class Scalar>(Session<Scalar>& run) {
+    require(first_rate <= run.step(), "rates: expected to begin at the current step or before");
+    require(until >= run.step(), "until: expected a step that is still to come");
     Plan<Scalar> plan;
     plan.until = until;
     plan.rates = to_span(rates);
     plan.first_rate = first_rate;
     plan.record_steps = {record_steps.data(), static_cast<std::size_t>(record_steps.size())};
-    plan.sink = to_sink<Scalar>(variables_of(session), arrays, record_steps.size(),
-                                descent.network().widths());
+    plan.sink = to_sink<Scalar>(variables_of(session), arrays, record_steps.size(), run.widths());
     plan.pause_after_record = pause_after_record;
     plan.seconds = seconds;
     const py::gil_scoped_release release;
-    return outcome_names[static_cast<std::size_t>(descent.advance(plan))];
+    return outcome_names[static_cast<std::size_t>(run.advance(plan))];
   });
 }
 
 // Into the only row of the arrays.
 void record(const py::capsule& session, const py::dict& arrays, double rate) {
-  visit_session(session, [&]<class Scalar>(Descent<Scalar>& descent) {
-    const auto sink = to_sink<Scalar>(variables_of(session), arrays, 1, descent.network().widths());
+  visit_session(session, [&]<class Scalar>(Session<Scalar>& run) {
+    const auto sink = to_sink<Scalar>(variables_of(session), arrays, 1, run.widths());
     const py::gil_scoped_release release;
-    descent.record(sink, 0, rate);
+    run.record(sink, 0, rate);
   });
 }
 
 py::list weights(const py::capsule& session) {
-  return visit_session(session, [](auto& descent) { return to_arrays(descent.network()); });
+  return visit_session(session, [](auto& run) { return to_arrays(run.layers()); });
 }
 
 // Read-only views of the layers in place. They keep the session alive, and show later weights
 // later.
 py::list views(const py::capsule& session) {
-  return visit_session(session,
-                       [&](auto& descent) { return to_views(descent.network(), session); });
+  return visit_session(session, [&](auto& run) { return to_views(run.layers(), session); });
 }
 
-// Everything that continues with the run besides the layers: numbers and the method's buffers.
+// Everything that continues with the run besides the layers and the time: the method's buffers and
+// numbers.
 py::dict state(const py::capsule& session) {
-  return visit_session(session, [](auto& descent) {
+  return visit_session(session, [](auto& run) {
+    const RunState numbers = run.state();
     py::list buffers;
-    for (const auto& layers : descent.optimizer().buffers()) buffers.append(to_arrays(layers));
+    for (const auto& layers : run.buffers()) buffers.append(to_arrays(layers));
     py::dict state;
     state["buffers"] = buffers;
-    state["mean_square"] = descent.optimizer().mean_square();
-    state["n_updates"] = descent.optimizer().n_updates();
+    state["mean_square"] = numbers.mean_square;
+    state["n_updates"] = numbers.n_updates;
     return state;
   });
 }
 
 template <class Scalar>
-void restore(Optimizer<Scalar>& optimizer, const py::dict& state) {
-  optimizer.mean_square() = py::cast<double>(state["mean_square"]);
-  optimizer.n_updates() = py::cast<std::int64_t>(state["n_updates"]);
-  const auto buffers = py::cast<py::list>(state["buffers"]);
-  require(buffers.size() == optimizer.buffers().size(), "state: of another method");
+void restore_buffers(Session<Scalar>& run, const py::list& saved) {
+  const auto buffers = run.buffers();
+  require(saved.size() == buffers.size(), "state: of another method");
   for (std::size_t b = 0; b < buffers.size(); ++b) {
-    const auto layers = py::cast<py::list>(buffers[b]);
-    require(layers.size() == optimizer.buffers()[b].size(), "state: of another depth");
-    for (std::size_t j = 0; j < layers.size(); ++j)
-      copy_layer(layers[j], optimizer.buffers()[b][j]);
+    copy_layers(py::cast<py::list>(saved[b]), buffers[b]);
   }
 }
 
@@ -157,10 +153,14 @@ void restore(Optimizer<Scalar>& optimizer, const py::dict& state) {
 void start(const py::capsule& session, std::int64_t step, std::pair<double, double> time,
            const std::optional<py::dict>& state) {
   require(step >= 0, "step: expected a non-negative number");
-  visit_session(session, [&](auto& descent) {
-    descent.clock() = {time.first, time.second};
-    if (state) restore(descent.optimizer(), *state);
-    descent.start_at(step);
+  visit_session(session, [&](auto& run) {
+    RunState numbers{time.first, time.second, 0.0, 0};
+    if (state) {
+      numbers.mean_square = py::cast<double>((*state)["mean_square"]);
+      numbers.n_updates = py::cast<std::int64_t>((*state)["n_updates"]);
+      restore_buffers(run, py::cast<py::list>((*state)["buffers"]));
+    }
+    run.start_at(step, numbers);
   });
 }
 
@@ -182,27 +182,28 @@ void register_descent(py::module_& module) {
   module.def("views", &views, arg("session"));
   module.def("state", &state, arg("session"));
   module.def("time", [](const py::capsule& session) {
-    return visit_session(session, [](auto& descent) {
-      return std::pair<double, double>(descent.clock().sum, descent.clock().lost);
+    return visit_session(session, [](const auto& run) {
+      const RunState state = run.state();
+      return std::pair<double, double>(state.time, state.time_lost);
     });
   });
   module.def("step", [](const py::capsule& session) {
-    return visit_session(session, [](const auto& descent) { return descent.step(); });
+    return visit_session(session, [](const auto& run) { return run.step(); });
   });
   module.def("is_sparse", [](const py::capsule& session) {
-    return visit_session(session, [](const auto& descent) { return descent.is_sparse(); });
+    return visit_session(session, [](const auto& run) { return run.is_sparse(); });
   });
   module.def("meeting_layer", [](const py::capsule& session) {
-    return visit_session(session, [](const auto& descent) { return descent.meeting_layer(); });
+    return visit_session(session, [](const auto& run) { return run.meeting_layer(); });
   });
   module.def("is_finite", [](const py::capsule& session) {
-    return visit_session(session, [](const auto& descent) { return descent.is_finite(); });
+    return visit_session(session, [](const auto& run) { return run.is_finite(); });
   });
   module.def("loss", [](const py::capsule& session) {
-    return visit_session(session, [](const auto& descent) { return descent.loss(); });
+    return visit_session(session, [](const auto& run) { return run.loss(); });
   });
   module.def("is_recorded", [](const py::capsule& session) {
-    return visit_session(session, [](const auto& descent) { return descent.is_recorded(); });
+    return visit_session(session, [](const auto& run) { return run.is_recorded(); });
   });
 }
 

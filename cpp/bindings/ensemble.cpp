@@ -1,7 +1,5 @@
 // Ensembles as sessions: opened once, advanced in slices, asked for their members. Python holds
 // them as opaque capsules.
-#include "dlnet/ensemble.hpp"
-
 #include <variant>
 
 #include "setup.hpp"
@@ -11,10 +9,10 @@ namespace dlnet::bindings {
 namespace {
 
 template <class Scalar>
-using Owned = std::unique_ptr<Ensemble<Scalar>>;
+using OwnedEnsemble = std::unique_ptr<EnsembleSession<Scalar>>;
 
-struct EnsembleSession {
-  std::variant<Owned<double>, Owned<float>> ensemble;
+struct OpenedEnsemble {
+  std::variant<OwnedEnsemble<double>, OwnedEnsemble<float>> ensemble;
   std::vector<std::string> variables;
   py::dict last;  // arrays that the core writes to for as long as the session lives
 };
@@ -23,7 +21,7 @@ constexpr const char* ensemble_name = "dlnet.Ensemble";
 template <class Visit>
 decltype(auto) visit_ensemble(const py::capsule& capsule, const Visit& visit) {
   return std::visit([&](auto& owned) -> decltype(auto) { return visit(*owned); },
-                    from_capsule<EnsembleSession>(capsule, ensemble_name).ensemble);
+                    from_capsule<OpenedEnsemble>(capsule, ensemble_name).ensemble);
 }
 
 template <class Scalar>
@@ -95,16 +93,6 @@ void add_members(Members<Scalar>& members, const py::dict& table, Index n_member
 }
 
 template <class Scalar>
-void copy_starts(Ensemble<Scalar>& ensemble, const py::list& starts) {
-  for (std::size_t k = 0; k < starts.size(); ++k) {
-    const auto layers = py::cast<py::list>(starts[k]);
-    Network<Scalar>& network = ensemble.network(k);
-    require(layers.size() == network.depth(), "starts: expected layers of one depth");
-    for (std::size_t j = 0; j < network.depth(); ++j) copy_layer(layers[j], network.weight(j));
-  }
-}
-
-template <class Scalar>
 py::capsule open_as(const py::list& starts, const py::list& problems, const py::list& methods,
                     const py::dict& table, const std::vector<std::string>& variables,
                     std::int64_t last_step, const py::dict& last, Path path) {
@@ -117,11 +105,13 @@ py::capsule open_as(const py::list& starts, const py::list& problems, const py::
   add_problems(members, problems, variables);
   add_methods(members, methods);
   add_members(members, table, n_members);
-  auto ensemble = std::make_unique<Ensemble<Scalar>>(std::move(members), path);
-  copy_starts(*ensemble, starts);
-  auto session =
-      std::make_unique<EnsembleSession>(EnsembleSession{std::move(ensemble), variables, last});
-  return to_capsule(std::move(session), ensemble_name);
+  OwnedEnsemble<Scalar> ensemble = Core<Scalar>::open_ensemble(std::move(members), path);
+  for (std::size_t k = 0; k < starts.size(); ++k) {
+    copy_layers(py::cast<py::list>(starts[k]), ensemble->layers(k));
+  }
+  auto opened =
+      std::make_unique<OpenedEnsemble>(OpenedEnsemble{std::move(ensemble), variables, last});
+  return to_capsule(std::move(opened), ensemble_name);
 }
 
 Path path_named(const std::string& name) {
@@ -160,8 +150,8 @@ void start_ensemble(const py::capsule& session) {
 bool advance_ensemble(const py::capsule& session, std::int64_t until,
                       const Array<std::int64_t>& record_steps, const py::dict& arrays,
                       bool pause_after_record, double seconds, std::size_t threads) {
-  const auto& variables = from_capsule<EnsembleSession>(session, ensemble_name).variables;
-  return visit_ensemble(session, [&]<class Scalar>(Ensemble<Scalar>& ensemble) {
+  const auto& variables = from_capsule<OpenedEnsemble>(session, ensemble_name).variables;
+  return visit_ensemble(session, [&]<class Scalar>(EnsembleSession<Scalar>& ensemble) {
     Members<Scalar>& members = ensemble.members();
     for (const Member& member : members.list) {
       require(member.end != End::none || member.step <= until, "until: a member is further on");
@@ -241,16 +231,16 @@ py::list member_status(const py::capsule& session) {
 
 // Read-only, as they are while the member waits or once it has ended; they keep the session alive.
 py::list member_views(const py::capsule& session, std::size_t member) {
-  return visit_ensemble(session, [&]<class Scalar>(Ensemble<Scalar>& ensemble) {
+  return visit_ensemble(session, [&]<class Scalar>(EnsembleSession<Scalar>& ensemble) {
     require(member < ensemble.members().list.size(), "member: no such member");
-    return to_views(ensemble.network(member), session);
+    return to_views(ensemble.layers(member), session);
   });
 }
 
 py::list member_weights(const py::capsule& session, std::size_t member) {
   return visit_ensemble(session, [&](auto& ensemble) {
     require(member < ensemble.members().list.size(), "member: no such member");
-    return to_arrays(ensemble.network(member));
+    return to_arrays(ensemble.layers(member));
   });
 }
 

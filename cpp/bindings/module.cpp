@@ -1,9 +1,11 @@
-// One extension module per instruction set, from the same sources: see CMakeLists.txt.
+// One extension module per instruction set: these bindings with the core compiled for it. In each
+// of them the entry point of its own name is the one that Python calls.
 #include "arrays.hpp"
 
-PYBIND11_MODULE(DLNET_MODULE, module) {
-  using namespace dlnet::bindings;
-  module.attr("ISA") = DLNET_ISA;
+namespace dlnet::bindings {
+
+static void fill(py::module_& module, const char* isa) {
+  module.attr("ISA") = isa;
   register_decompositions(module);
   register_losses(module);
   register_chain(module);
@@ -11,3 +13,10 @@ PYBIND11_MODULE(DLNET_MODULE, module) {
   register_ensemble(module);
   register_interruptions(module);
 }
+
+}  // namespace dlnet::bindings
+
+PYBIND11_MODULE(_v2, module) { dlnet::bindings::fill(module, "v2"); }
+PYBIND11_MODULE(_v3, module) { dlnet::bindings::fill(module, "v3"); }
+PYBIND11_MODULE(_v4, module) { dlnet::bindings::fill(module, "v4"); }
+PYBIND11_MODULE(_generic, module) { dlnet::bindings::fill(module, "generic"); }

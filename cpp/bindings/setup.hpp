@@ -6,15 +6,12 @@
 #include <array>
 
 #include "arrays.hpp"
-#include "dlnet/descent.hpp"
 
 namespace dlnet::bindings {
 
 inline Method method_named(const std::string& name) {
-  constexpr std::array<const char*, 7> names = {
-      "gradient_descent", "momentum", "group_rmsprop", "rmsprop", "adam", "adagrad", "adadelta"};
-  for (std::size_t m = 0; m < names.size(); ++m) {
-    if (name == names[m]) return static_cast<Method>(m);
+  for (std::size_t m = 0; m < method_names.size(); ++m) {
+    if (name == method_names[m]) return static_cast<Method>(m);
   }
   throw std::invalid_argument("unknown method: " + name);
 }
@@ -88,11 +85,11 @@ inline std::shared_ptr<const Knowledge> to_knowledge(const std::vector<std::stri
   auto knowledge = std::make_shared<Knowledge>();
   if (is_among(variables, "reconstruction_error")) {
     require(!ground_truth.is_none(), "ground_truth: expected for reconstruction_error");
-    knowledge->ground_truth =
-        to_matrix<double>(py::cast<Array<double>>(ground_truth), "ground_truth");
-    require(knowledge->ground_truth->rows() == widths.back() &&
-                knowledge->ground_truth->cols() == widths.front(),
-            "ground_truth: expected the shape of the end-to-end matrix");
+    const auto truth = py::cast<Array<double>>(ground_truth);
+    require(
+        truth.ndim() == 2 && truth.shape(0) == widths.back() && truth.shape(1) == widths.front(),
+        "ground_truth: expected the shape of the end-to-end matrix");
+    knowledge->ground_truth = to_columns(truth);
   }
   if (is_among(variables, "held_out_error")) {
     require(!held_out.is_none(), "held_out: expected for held_out_error");

@@ -10,70 +10,45 @@
 #include "objective.hpp"
 #include "observables.hpp"
 #include "optimizers.hpp"
+#include "session.hpp"
 
 namespace dlnet {
 
-// Why advance() came back.
-enum class Outcome {
-  reached,    // at the step it was asked to reach
-  recorded,   // a scheduled step was recorded and the caller wants to add to it
-  check,      // at a step where the caller wants to check its own condition
-  converged,  // a bound on the loss or on the gradient norm was met
-  diverged,   // the loss is not finite
-  paused,     // the slice of time is over
-};
-
-// In the order of Outcome.
-inline constexpr std::array<const char*, 6> outcome_names = {"reached",   "recorded", "check",
-                                                             "converged", "diverged", "paused"};
-
-struct StopRule {
-  double loss = -std::numeric_limits<double>::infinity();
-  double gradient_norm = -1.0;
-  std::int64_t check_every = 1;
-  bool has_condition = false;  // of the caller's, checked every check_every steps
-};
-
-// What one slice is to do.
 template <class Scalar>
-struct Plan {
-  std::int64_t until = 0;         // stop before the update that leaves this step
-  std::span<const double> rates;  // of steps first_rate, first_rate + 1, ...
-  std::int64_t first_rate = 0;
-  std::span<const std::int64_t> record_steps;  // ascending; those behind the current step are past
-  Sink<Scalar> sink;                           // row r is for record_steps[r]
-  bool pause_after_record = false;
-  double seconds = 0.05;
-};
-
-template <class Scalar>
-class Descent {
+class Descent final : public Session<Scalar> {
  public:
-  // `batch_loss` is null for full-batch runs.
-  Descent(const Widths& widths, std::shared_ptr<Loss<Scalar>> loss,
-          std::shared_ptr<Loss<Scalar>> batch_loss, std::optional<Batches> batches,
-          const MethodSettings& settings, const StopRule& stop, const Wanted& wanted,
-          std::shared_ptr<const Knowledge> knowledge)
-      : sparse_(
-            is_sparse_cheaper<Scalar>(entries_a_step(*loss, batch_loss.get(), batches), widths)),
-        records_product_(wanted.product),
-        network_(widths),
-        pass_(widths, sparse_, wanted.product),
-        objective_(std::move(loss), sparse_, 0, wanted.product_gradient),
-        batches_(std::move(batches)),
-        optimizer_(settings, widths),
-        stop_(stop),
-        observer_(widths, wanted, std::move(knowledge)) {
-    if (batch_loss) {
-      batch_objective_.emplace(std::move(batch_loss), sparse_, batches_->batch_size(), false);
+  explicit Descent(const Setup<Scalar>& setup)
+      : sparse_(is_sparse_cheaper<Scalar>(entries_a_step(setup), setup.widths)),
+        records_product_(setup.wanted.product),
+        network_(setup.widths),
+        pass_(setup.widths, sparse_, setup.wanted.product),
+        objective_(setup.loss, sparse_, 0, setup.wanted.product_gradient),
+        optimizer_(setup.method, setup.widths),
+        stop_(setup.stop),
+        observer_(setup.widths, setup.wanted, setup.knowledge) {
+    if (setup.batch_loss) {
+      batches_.emplace(setup.batch_loss->n_samples(), setup.batch_size, setup.seed);
+      batch_objective_.emplace(setup.batch_loss, sparse_, batches_->batch_size(), false);
     }
-    if (!accumulates_in_pass() || wanted.gradients) gradients_ = zero_layers<Scalar>(widths);
+    if (!accumulates_in_pass() || setup.wanted.gradients) {
+      gradients_ = zero_layers<Scalar>(setup.widths);
+    }
   }
 
-  // Whether the residual is evaluated at the entries that the loss looks at, and nowhere else.
-  bool is_sparse() const { return sparse_; }
-  // Products of the layers up to this one come from the input, the others from the output.
-  std::size_t meeting_layer() const { return pass_.meeting(); }
+  const Widths& widths() const override { return network_.widths(); }
+  std::vector<View<Scalar>> layers() override { return views_of(network_); }
+  std::vector<std::vector<View<Scalar>>> buffers() override {
+    std::vector<std::vector<View<Scalar>>> views;
+    for (auto& buffer : optimizer_.buffers()) views.emplace_back(buffer.begin(), buffer.end());
+    return views;
+  }
+  RunState state() const override {
+    return {clock_.sum, clock_.lost, optimizer_.mean_square(), optimizer_.n_updates()};
+  }
+
+  bool is_sparse() const override { return sparse_; }
+  std::size_t meeting_layer() const override { return pass_.meeting(); }
+  Network<Scalar>& network() { return network_; }
 
   // Equal losses in other memory: for a thread that others must not share workspaces with.
   void use(std::shared_ptr<Loss<Scalar>> loss, std::shared_ptr<Loss<Scalar>> batch_loss) {
@@ -81,26 +56,24 @@ class Descent {
     if (batch_objective_) batch_objective_->use(std::move(batch_loss));
   }
 
-  Network<Scalar>& network() { return network_; }
-  Optimizer<Scalar>& optimizer() { return optimizer_; }
-  Clock& clock() { return clock_; }
-  std::int64_t step() const { return step_; }
+  std::int64_t step() const override { return step_; }
 
-  // Changes how long a step takes, and no bit of what it gives.
-  void use_threads(int n_threads) {
+  void use_threads(int n_threads) override {
     if (n_threads < 2) return;
     team_ = std::make_unique<Team>(n_threads);
     pass_.share_with(*team_);
   }
 
-  // The caller has filled the layers (and whatever else continues); nothing is evaluated yet.
-  void start_at(std::int64_t step) {
+  // Nothing is evaluated yet.
+  void start_at(std::int64_t step, const RunState& state) override {
     step_ = step;
+    clock_ = {state.time, state.time_lost};
+    optimizer_.carry_on(state.mean_square, state.n_updates);
     for (std::size_t j = 0; j < network_.depth(); ++j) network_.refresh_transposed(j);
     enter_step();
   }
 
-  Outcome advance(const Plan<Scalar>& plan) {
+  Outcome advance(const Plan<Scalar>& plan) override {
     Watch watch(plan.seconds);
     const auto upcoming =
         std::lower_bound(plan.record_steps.begin(), plan.record_steps.end(), step_);
@@ -126,8 +99,7 @@ class Descent {
     }
   }
 
-  // Writes row `at` for the current step, scheduled or not.
-  void record(const Sink<Scalar>& sink, Index at, double rate) {
+  void record(const Sink<Scalar>& sink, Index at, double rate) override {
     evaluate(true);
     const auto put = [&](Quantity q, double value) {
       if (double* out = sink[q]) out[at] = value;
@@ -141,11 +113,9 @@ class Descent {
     recorded_ = true;
   }
 
-  bool is_recorded() const { return recorded_; }
-  // The full loss at the current step, if it is recorded.
-  double loss() const { return loss_value_; }
-  // Whether the loss at the current step, as far as it is known, is finite.
-  bool is_finite() const { return !full_ || std::isfinite(loss_value_); }
+  bool is_recorded() const override { return recorded_; }
+  double loss() const override { return loss_value_; }
+  bool is_finite() const override { return !full_ || std::isfinite(loss_value_); }
 
  private:
   bool accumulates_in_pass() const {
@@ -153,11 +123,10 @@ class Descent {
   }
 
   // Entries of the end-to-end matrix that a step looks at; 0 if one of the losses looks at all.
-  static Index entries_a_step(const Loss<Scalar>& loss, const Loss<Scalar>* batch_loss,
-                              const std::optional<Batches>& batches) {
-    const Index n_entries = loss.entries().size();
-    if (batch_loss == nullptr) return n_entries;
-    return std::min({n_entries, batch_loss->entries().size(), batches->batch_size()});
+  static Index entries_a_step(const Setup<Scalar>& setup) {
+    const Index n_entries = setup.loss->entries().size();
+    if (!setup.batch_loss) return n_entries;
+    return std::min({n_entries, setup.batch_loss->entries().size(), setup.batch_size});
   }
 
   static double rate_at(const Plan<Scalar>& plan, std::int64_t step) {

@@ -68,9 +68,6 @@ class Turns {
   bool has_begun_ = false;
 };
 
-// Which groups the members are put into.
-enum class Path { by_shape, singles, lanes };
-
 // Members can share the lanes of a register if these are equal.
 using LaneKey = std::tuple<Method, bool, bool>;
 
@@ -79,7 +76,7 @@ inline LaneKey lane_key(const MethodSettings& settings) {
 }
 
 template <class Scalar>
-class Ensemble {
+class Ensemble final : public EnsembleSession<Scalar> {
  public:
   Ensemble(Members<Scalar> members, Path path)
       : members_(std::move(members)), group_of_(members_.list.size()) {
@@ -99,22 +96,21 @@ class Ensemble {
       if (!group.empty()) add_lanes(group);
     }
   }
-  Ensemble(const Ensemble&) = delete;  // groups refer to the members
-  Ensemble& operator=(const Ensemble&) = delete;
 
-  Members<Scalar>& members() { return members_; }
+  Members<Scalar>& members() override { return members_; }
   Network<Scalar>& network(std::size_t member) { return group_of_[member]->network(member); }
+  std::vector<View<Scalar>> layers(std::size_t member) override {
+    return views_of(network(member));
+  }
 
-  void start() {
+  void start() override {
     for (auto& group : groups_) {
       group->start();
       order_.push_back(group.get());
     }
   }
 
-  // For about `seconds`; returns whether every member that has not ended is at plan.until. Members
-  // that wait for the caller have been served.
-  bool advance(const EnsemblePlan<Scalar>& plan, double seconds, std::size_t n_threads) {
+  bool advance(const EnsemblePlan<Scalar>& plan, double seconds, std::size_t n_threads) override {
     for (Member& member : members_.list) member.waits.reset();
     Turns<Scalar> turns(with_work(plan.until), seconds);
     take_turns(turns, plan, std::min(n_threads, turns.waiting().size()));
@@ -126,13 +122,12 @@ class Ensemble {
     return turns.waiting().empty() && !any_waits();
   }
 
-  // The member whose loss has thrown.
-  std::size_t failed() const {
+  std::size_t failed() const override {
     const auto found = std::find(group_of_.begin(), group_of_.end(), failed_);
     return static_cast<std::size_t>(found - group_of_.begin());
   }
 
-  void end(std::size_t member, End why) {
+  void end(std::size_t member, End why) override {
     if (members_.list[member].end == End::none) group_of_[member]->end(member, why);
   }
 
@@ -191,7 +186,7 @@ class Ensemble {
                        [](const Member& member) { return member.waits.has_value(); });
   }
 
-  Members<Scalar> members_;
+  Members<Scalar> members_;  // groups refer to them
   std::vector<std::unique_ptr<Group<Scalar>>> groups_;
   std::vector<Group<Scalar>*> group_of_;  // by member
   Queue order_;

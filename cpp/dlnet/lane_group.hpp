@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <functional>
 
+#include "groups.hpp"
 #include "lane_optimizer.hpp"
 #include "losses/target.hpp"
-#include "members.hpp"
 
 namespace dlnet {
 

@@ -9,8 +9,6 @@
 
 namespace dlnet {
 
-using Widths = std::vector<Index>;  // (d_0, ..., d_N)
-
 template <class Scalar>
 using Layers = std::vector<Matrix<Scalar>>;  // entry j is layer j + 1, (d_{j+1}, d_j)
 
@@ -57,5 +55,13 @@ class Network {
   Layers<Scalar> weights_;
   Layers<Scalar> transposed_;
 };
+
+// Of the layers in place.
+template <class Scalar>
+std::vector<View<Scalar>> views_of(Network<Scalar>& network) {
+  std::vector<View<Scalar>> views;
+  for (std::size_t j = 0; j < network.depth(); ++j) views.push_back(network.weight(j));
+  return views;
+}
 
 }  // namespace dlnet

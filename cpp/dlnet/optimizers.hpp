@@ -22,8 +22,12 @@ class Optimizer {
 
   // What continues with the run, besides the layers themselves.
   std::vector<Layers<Scalar>>& buffers() { return buffers_; }
-  double& mean_square() { return mean_square_; }
-  std::int64_t& n_updates() { return n_updates_; }
+  double mean_square() const { return mean_square_; }
+  std::int64_t n_updates() const { return n_updates_; }
+  void carry_on(double mean_square, std::int64_t n_updates) {
+    mean_square_ = mean_square;
+    n_updates_ = n_updates;
+  }
 
   void add_weight_decay(const Network<Scalar>& network, Layers<Scalar>& gradients) const {
     if (settings_.weight_decay == 0.0) return;

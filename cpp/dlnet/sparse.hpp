@@ -11,14 +11,6 @@
 
 namespace dlnet {
 
-// Places (rows[s], cols[s]) of samples s.
-struct Entries {
-  std::span<const Index> rows;
-  std::span<const Index> cols;
-
-  Index size() const { return static_cast<Index>(rows.size()); }
-};
-
 // Column j holds the entries starts[j] up to starts[j + 1], with ascending rows. Some rows more
 // than the capacity are valid: kernels look ahead.
 template <class Scalar>

@@ -12,14 +12,13 @@
 #include <utility>
 
 #include "simd.hpp"
+#include "view.hpp"
 
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
 
 namespace dlnet {
-
-using Index = std::ptrdiff_t;
 
 inline constexpr std::size_t cache_line = 64;
 inline constexpr std::size_t huge_page = 2 << 20;
@@ -101,6 +100,8 @@ class Matrix {
   const Scalar* column(Index j) const { return buffer_.data() + j * stride_; }
   Scalar& operator()(Index i, Index j) { return column(j)[i]; }
   const Scalar& operator()(Index i, Index j) const { return column(j)[i]; }
+  operator View<Scalar>() { return {data(), rows_, cols_, stride_}; }
+  operator ConstView<Scalar>() const { return {data(), rows_, cols_, stride_}; }
 
  private:
   static Index checked_product(Index stride, Index cols) {
@@ -114,30 +115,6 @@ class Matrix {
   Index cols_ = 0;
   Index stride_ = 0;
   Buffer<Scalar> buffer_;
-};
-
-// Part of a matrix, or all of it, that somebody else owns.
-template <class Scalar>
-struct View {
-  Scalar* data;
-  Index rows;
-  Index cols;
-  Index stride;
-
-  View(Scalar* d, Index r, Index c, Index s) : data(d), rows(r), cols(c), stride(s) {}
-  View(Matrix<Scalar>& m) : View(m.data(), m.rows(), m.cols(), m.stride()) {}
-};
-
-template <class Scalar>
-struct ConstView {
-  const Scalar* data;
-  Index rows;
-  Index cols;
-  Index stride;
-
-  ConstView(const Scalar* d, Index r, Index c, Index s) : data(d), rows(r), cols(c), stride(s) {}
-  ConstView(const Matrix<Scalar>& m) : ConstView(m.data(), m.rows(), m.cols(), m.stride()) {}
-  ConstView(View<Scalar> v) : ConstView(v.data, v.rows, v.cols, v.stride) {}
 };
 
 template <class Scalar>

@@ -4,32 +4,13 @@
 // computed in double and rounded once; it has no members but those of that type.
 #pragma once
 
-#include <array>
 #include <cmath>
 #include <cstdint>
 
+#include "method.hpp"
 #include "simd.hpp"
 
 namespace dlnet {
-
-enum class Method { gradient_descent, momentum, group_rmsprop, rmsprop, adam, adagrad, adadelta };
-
-// In the order of Method.
-inline constexpr std::array<const char*, 7> method_names = {
-    "gradient_descent", "momentum", "group_rmsprop", "rmsprop", "adam", "adagrad", "adadelta"};
-
-struct MethodSettings {
-  Method method = Method::gradient_descent;
-  double weight_decay = 0.0;
-  double momentum = 0.0;
-  bool nesterov = false;
-  double decay = 0.0;  // of the running mean of squares
-  double epsilon = 0.0;
-  double beta1 = 0.0;
-  double beta2 = 0.0;
-  bool centered = false;
-  double initial_accumulator = 0.0;
-};
 
 // Number `count` since the method took over, counted from 1, at this rate.
 struct Update {

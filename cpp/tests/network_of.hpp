@@ -18,15 +18,20 @@ inline MethodSettings settings_of(Method method) {
 }
 
 template <class Scalar>
+Descent<Scalar> random_descent(const Setup<Scalar>& setup) {
+  Descent<Scalar> descent(setup);
+  randomize(descent.network());
+  descent.start_at(0, {});
+  return descent;
+}
+
+template <class Scalar>
 Descent<Scalar> descent_of(const Widths& widths, const MethodSettings& settings,
                            const StopRule& stop = {}, const Wanted& wanted = {}) {
   engine().seed(7);
   const auto loss =
       std::make_shared<TargetLoss<Scalar>>(random_matrix<double>(widths.back(), widths.front()));
-  Descent<Scalar> descent(widths, loss, nullptr, std::nullopt, settings, stop, wanted, {});
-  randomize(descent.network());
-  descent.start_at(0);
-  return descent;
+  return random_descent<Scalar>({widths, loss, nullptr, 0, 0, settings, stop, wanted, {}});
 }
 
 // The same with some of the diagonal of the end-to-end matrix observed.
@@ -39,10 +44,7 @@ Descent<Scalar> completion_of(const Widths& widths, const MethodSettings& settin
   const std::vector<double> values(places.size(), 0.5);
   const auto loss = std::make_shared<EntriesLoss<Scalar>>(widths.back(), widths.front(), places,
                                                           places, values, false);
-  Descent<Scalar> descent(widths, loss, nullptr, std::nullopt, settings, stop, wanted, {});
-  randomize(descent.network());
-  descent.start_at(0);
-  return descent;
+  return random_descent<Scalar>({widths, loss, nullptr, 0, 0, settings, stop, wanted, {}});
 }
 
 }  // namespace dlnet::tests

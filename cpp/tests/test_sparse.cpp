@@ -158,19 +158,15 @@ void check_records(const Widths& widths, Index count, Method method, Index batch
     const std::vector<double> values(static_cast<std::size_t>(count), 0.5);
     const auto loss = std::make_shared<EntriesLoss<Scalar>>(widths.back(), widths.front(),
                                                             places.rows, places.cols, values, true);
-    std::optional<Batches> batches;
-    if (batch_size > 0) batches.emplace(count, batch_size, 1);
     MethodSettings settings;
     settings.method = method;
     settings.decay = 0.9;
     settings.epsilon = 1e-6;
     Wanted wanted;
     wanted.product = wanted.product_gradient = records;
-    Descent<Scalar> descent(widths, loss, batch_size > 0 ? loss : nullptr, std::move(batches),
-                            settings, {}, wanted, {});
+    auto descent = random_descent<Scalar>(
+        {widths, loss, batch_size > 0 ? loss : nullptr, batch_size, 1, settings, {}, wanted, {}});
     check(descent.is_sparse(), "few entries are taken one by one");
-    randomize(descent.network());
-    descent.start_at(0);
     const double rate = 0.01;
     const std::vector<std::int64_t> steps = {0, 3, 4, 11, 20};
     std::vector<Scalar> products(steps.size() *

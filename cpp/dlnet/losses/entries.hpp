@@ -1,7 +1,7 @@
 // Matrix completion: 1/2 (W_ij - v)^2 over observed entries, summed or averaged.
 #pragma once
 
-#include "loss.hpp"
+#include "residual.hpp"
 
 namespace dlnet {
 

@@ -1,13 +1,18 @@
 // What every loss of the end-to-end matrix offers to the pass.
 #pragma once
 
-#include <numeric>
+#include <functional>
 #include <span>
-#include <vector>
+#include <stdexcept>
 
-#include "../sparse.hpp"
+#include "../view.hpp"
 
 namespace dlnet {
+
+template <class Scalar>
+class Matrix;
+template <class Scalar>
+class SparseMatrix;
 
 template <class Scalar>
 class Loss {
@@ -42,60 +47,13 @@ class Loss {
   }
 };
 
+// A loss that the caller brings: gives the value and writes the gradient.
+template <class Scalar>
+using EndToEndFunction = std::function<double(ConstView<Scalar>, View<Scalar>)>;
+
 // The factor in front of a sum over `count` samples.
 inline double reduction_factor(bool mean, Index count) {
   return mean ? 1.0 / static_cast<double>(count) : 1.0;
 }
-
-// Half the squared residuals of numbers that are linear in the end-to-end matrix, each one a
-// sample.
-template <class Scalar>
-class ResidualLoss : public Loss<Scalar> {
- public:
-  Index n_outputs() const override { return n_outputs_; }
-  Index n_inputs() const override { return n_inputs_; }
-  Index n_samples() const override { return static_cast<Index>(values_.size()); }
-
-  double value_and_gradient(const Matrix<Scalar>& end_to_end, Matrix<Scalar>& gradient) override {
-    return batch_value_and_gradient(end_to_end, gradient, everything_);
-  }
-
-  double batch_value_and_gradient(const Matrix<Scalar>& end_to_end, Matrix<Scalar>& gradient,
-                                  std::span<const Index> samples) override {
-    const double factor = reduction_factor(mean_, static_cast<Index>(samples.size()));
-    std::fill(gradient.data(), gradient.column(gradient.cols()), Scalar(0));
-    double total = 0.0;
-    for (Index sample : samples) {
-      const double residual = static_cast<double>(
-          add_sample(end_to_end, gradient, sample, static_cast<Scalar>(factor)));
-      total += residual * residual;
-    }
-    return 0.5 * factor * total;
-  }
-
- protected:
-  ResidualLoss(Index n_outputs, Index n_inputs, std::span<const double> values, bool mean)
-      : n_outputs_(n_outputs),
-        n_inputs_(n_inputs),
-        values_(values.begin(), values.end()),
-        everything_(values.size()),
-        mean_(mean) {
-    std::iota(everything_.begin(), everything_.end(), Index(0));
-  }
-
-  // Adds `factor` times what the sample contributes to the gradient and returns its residual.
-  virtual Scalar add_sample(const Matrix<Scalar>& end_to_end, Matrix<Scalar>& gradient,
-                            Index sample, Scalar factor) const = 0;
-
-  Scalar value(Index sample) const { return values_[static_cast<std::size_t>(sample)]; }
-  bool is_mean() const { return mean_; }
-
- private:
-  Index n_outputs_;
-  Index n_inputs_;
-  std::vector<Scalar> values_;
-  std::vector<Index> everything_;
-  bool mean_;
-};
 
 }  // namespace dlnet

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <vector>
 
+#include "../gemm.hpp"
 #include "loss.hpp"
 
 namespace dlnet {

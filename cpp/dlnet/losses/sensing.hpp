@@ -1,7 +1,7 @@
 // Matrix sensing: 1/2 (<A_i, W> - y_i)^2 over measurements, summed or averaged.
 #pragma once
 
-#include "loss.hpp"
+#include "residual.hpp"
 
 namespace dlnet {
 

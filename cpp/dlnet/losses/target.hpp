@@ -1,6 +1,7 @@
 // 1/2 ||W - target||_F^2
 #pragma once
 
+#include "../types.hpp"
 #include "loss.hpp"
 
 namespace dlnet {
