@@ -165,9 +165,10 @@ struct Rotation {
 
 class GolubKahan {
  public:
-  // Singular value decompositions of (rows, cols) matrices, rows >= cols.
-  GolubKahan(Index rows, Index cols, bool vectors)
+  // Singular values, vectors or both of (rows, cols) matrices, rows >= cols.
+  GolubKahan(Index rows, Index cols, bool values, bool vectors)
       : a_(rows, cols),
+        are_values_wanted_(values),
         vectors_(vectors),
         t_(cols),
         w_(cols),
@@ -191,7 +192,9 @@ class GolubKahan {
 
   void compute() {
     bidiagonalize();
-    dqds_.compute(n(), diagonal_.data(), off_.data(), values_.data());
+    if (are_values_wanted_) {
+      dqds_.compute(n(), diagonal_.data(), off_.data(), values_.data());
+    }
     if (!vectors_) return;
     form_vectors();
     diagonalize();
@@ -466,6 +469,7 @@ class GolubKahan {
   }
 
   Matrix<double> a_;
+  bool are_values_wanted_;
   bool vectors_;
   Buffer<double> u_;  // the last reflection from the left, and the next one
   Buffer<double> v_;

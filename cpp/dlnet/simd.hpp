@@ -3,6 +3,7 @@
 // other processor; nothing here knows about matrices.
 #pragma once
 
+#include <cmath>
 #include <cstddef>
 
 namespace dlnet {
@@ -56,6 +57,22 @@ inline Vector<Scalar> load(const Scalar* p) {
 template <class Scalar>
 inline void store(Scalar* p, Vector<Scalar> v) {
   *reinterpret_cast<Vector<Scalar>*>(p) = v;
+}
+
+inline float root(float x) { return std::sqrt(x); }
+inline double root(double x) { return std::sqrt(x); }
+template <class V>
+V root(V x) {
+  for (std::size_t l = 0; l < sizeof(V) / sizeof(x[0]); ++l) x[l] = std::sqrt(x[l]);
+  return x;
+}
+
+// Whether a comparison of vectors holds in any lane.
+template <class Mask>
+bool any(Mask mask) {
+  bool found = false;
+  for (std::size_t l = 0; l < sizeof(Mask) / sizeof(mask[0]); ++l) found |= mask[l] != 0;
+  return found;
 }
 
 }  // namespace dlnet

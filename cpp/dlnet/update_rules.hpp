@@ -28,14 +28,6 @@ struct NetworkInEachLane {
   using Type = Vector<Scalar>;
 };
 
-inline float root(float x) { return std::sqrt(x); }
-inline double root(double x) { return std::sqrt(x); }
-template <class V>
-V root(V x) {
-  for (std::size_t l = 0; l < sizeof(V) / sizeof(x[0]); ++l) x[l] = std::sqrt(x[l]);
-  return x;
-}
-
 template <class Number>
 struct PlainRule {
   using T = typename Number::Type;
