@@ -74,6 +74,27 @@ class Descent final : public Session<Scalar> {
   }
 
   Outcome advance(const Plan<Scalar>& plan) override {
+    try {
+      const Outcome outcome = descend(plan);
+      observer_.flush();
+      return outcome;
+    } catch (...) {  // from the user's loss
+      observer_.flush();
+      throw;
+    }
+  }
+
+  void record(const Sink<Scalar>& sink, Index at, double rate) override {
+    write_record(sink, at, rate);
+    observer_.flush();
+  }
+
+  bool is_recorded() const override { return recorded_; }
+  double loss() const override { return loss_value_; }
+  bool is_finite() const override { return !full_ || std::isfinite(loss_value_); }
+
+ private:
+  Outcome descend(const Plan<Scalar>& plan) {
     Watch watch(plan.seconds);
     const auto upcoming =
         std::lower_bound(plan.record_steps.begin(), plan.record_steps.end(), step_);
@@ -83,7 +104,7 @@ class Descent final : public Session<Scalar> {
       evaluate(scheduled || checks_gradient_norm());
       const bool diverged = !is_finite();
       if (scheduled && !recorded_) {
-        record(plan.sink, static_cast<Index>(next), rate_at(plan, step_));
+        write_record(plan.sink, static_cast<Index>(next), rate_at(plan, step_));
         if (plan.pause_after_record && !diverged) return Outcome::recorded;
       }
       if (diverged) return Outcome::diverged;
@@ -99,7 +120,7 @@ class Descent final : public Session<Scalar> {
     }
   }
 
-  void record(const Sink<Scalar>& sink, Index at, double rate) override {
+  void write_record(const Sink<Scalar>& sink, Index at, double rate) {
     evaluate(true);
     const auto put = [&](Quantity q, double value) {
       if (double* out = sink[q]) out[at] = value;
@@ -113,11 +134,6 @@ class Descent final : public Session<Scalar> {
     recorded_ = true;
   }
 
-  bool is_recorded() const override { return recorded_; }
-  double loss() const override { return loss_value_; }
-  bool is_finite() const override { return !full_ || std::isfinite(loss_value_); }
-
- private:
   bool accumulates_in_pass() const {
     return optimizer_.settings().method == Method::gradient_descent;
   }

@@ -68,12 +68,16 @@ class LaneGroup final : public Group<Scalar> {
 
   void advance(const EnsemblePlan<Scalar>& plan, std::size_t, double seconds) override {
     descend(plan, seconds);
+    observer_.flush();
     for (std::size_t l = 0; l < of_.size(); ++l) {
       if (is_alive_[l]) member(l).step = step_;
     }
   }
 
-  void end(std::size_t member, End why) override { end_lane(lane_of(member), why); }
+  void end(std::size_t member, End why) override {
+    end_lane(lane_of(member), why);
+    observer_.flush();
+  }
 
   Network<Scalar>& network(std::size_t member) override { return layers_[lane_of(member)]; }
 

@@ -12,7 +12,7 @@
 
 #include "pass.hpp"
 #include "quantities.hpp"
-#include "spectrum.hpp"
+#include "spectrum_queue.hpp"
 
 namespace dlnet {
 
@@ -52,32 +52,6 @@ class DoubleView {
   const Matrix<double>* end_to_end_ = nullptr;
 };
 
-// entropy = -sum p log p with p = s / sum s; its exponential is the effective rank.
-inline double effective_rank(const double* s, Index k) {
-  if (!(s[0] > 0.0)) return 0.0;
-  double total = 0.0;
-  for (Index i = 0; i < k; ++i) total += s[i] / s[0];
-  double entropy = 0.0;
-  for (Index i = 0; i < k; ++i) {
-    const double p = s[i] / s[0] / total;
-    if (p > 0.0) entropy -= p * std::log(p);
-  }
-  return std::exp(entropy);
-}
-
-inline double stable_rank(const double* s, Index k) {
-  if (!(s[0] > 0.0)) return 0.0;
-  double total = 0.0;
-  for (Index i = 0; i < k; ++i) total += (s[i] / s[0]) * (s[i] / s[0]);
-  return total;
-}
-
-inline double nuclear_norm(const double* s, Index k) {
-  double total = 0.0;
-  for (Index i = 0; i < k; ++i) total += s[i];
-  return total;
-}
-
 inline bool is_finite(const Matrix<double>& matrix) {
   for (Index j = 0; j < matrix.cols(); ++j) {
     for (Index i = 0; i < matrix.rows(); ++i) {
@@ -94,18 +68,16 @@ class Observer {
       : widths_(widths),
         k_(std::min(widths.front(), widths.back())),
         knowledge_(std::move(knowledge)),
-        view_(widths) {
-    if (wanted.spectrum) {
-      spectrum_.emplace(widths.back(), widths.front(), wanted.vectors);
-    }
+        view_(widths),
+        has_spectrum_(wanted.spectrum) {
+    if (wanted.spectrum && !wanted.vectors) values_.prepare(widths.back(), widths.front());
     if (wanted.vectors) {
+      spectrum_.emplace(widths.back(), widths.front(), true);
       gradient_.emplace(widths.back(), widths.front());
       signs_.resize(static_cast<std::size_t>(k_));
     }
     for (std::size_t j = 0; j + 1 < widths.size(); ++j) {
-      if (wanted.layer_spectra) {
-        layer_spectra_.emplace_back(widths[j + 1], widths[j], false);
-      }
+      if (wanted.layer_spectra) values_.prepare(widths[j + 1], widths[j]);
       if (wanted.imbalance && j > 0) difference_.emplace_back(widths[j], widths[j]);
     }
     if (wanted.imbalance) packing_.emplace(largest(widths), largest(widths));
@@ -132,7 +104,8 @@ class Observer {
   }
 
   // Everything that follows from the layers and from the gradient of the full loss in W. Where the
-  // run has diverged nothing is decomposed.
+  // run has diverged nothing is decomposed. What follows from singular values is there after
+  // flush(), which must come before anybody looks at the arrays, or frees them.
   void record(const Network<Scalar>& network, const Pass<Scalar>& pass,
               const Matrix<Scalar>& end_to_end_gradient, bool diverged, const Sink<Scalar>& sink,
               Index at) {
@@ -140,7 +113,7 @@ class Observer {
     if (!needs_view(sink)) return;
     view_.look_at(network, pass);
     record_errors(sink, at);
-    if (spectrum_) record_spectrum(end_to_end_gradient, diverged, sink, at);
+    if (has_spectrum_) record_spectrum(end_to_end_gradient, diverged, sink, at);
     if (sink.wants(Quantity::imbalance)) record_imbalance(sink[Quantity::imbalance], at);
     if (sink.wants(Quantity::layer_norm)) record_layer_norms(sink[Quantity::layer_norm], at);
     if (sink.wants(Quantity::layer_singular_value)) {
@@ -148,13 +121,15 @@ class Observer {
     }
   }
 
+  void flush() { values_.flush(); }
+
  private:
   static constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
   bool needs_view(const Sink<Scalar>& sink) const {
-    return spectrum_ || sink.wants_any(Quantity::reconstruction_error, Quantity::held_out_error,
-                                       Quantity::imbalance, Quantity::layer_norm,
-                                       Quantity::layer_singular_value);
+    return has_spectrum_ || sink.wants_any(Quantity::reconstruction_error, Quantity::held_out_error,
+                                           Quantity::imbalance, Quantity::layer_norm,
+                                           Quantity::layer_singular_value);
   }
 
   static void write_rows(const Matrix<Scalar>& matrix, Scalar* out) {
@@ -209,16 +184,24 @@ class Observer {
                        const Sink<Scalar>& sink, Index at) {
     const Matrix<double>& w = view_.end_to_end();
     const bool finite = !diverged && is_finite(w);
-    if (finite) spectrum_->compute(w.data(), w.stride());
-    const double* s = finite ? spectrum_->singular_values() : nullptr;
-    if (double* out = sink[Quantity::singular_value]) {
-      for (Index r = 0; r < k_; ++r) out[at * k_ + r] = finite ? s[r] : nan;
+    const SpectrumRecord record = spectrum_record(sink, at);
+    if (!finite) {
+      record.write_nan(k_);
+    } else if (!spectrum_) {
+      values_.add(w, record);
+    } else {
+      spectrum_->compute(w.data(), w.stride());
+      record.write(spectrum_->singular_values(), k_);
     }
-    if (double* out = sink[Quantity::effective_rank])
-      out[at] = finite ? effective_rank(s, k_) : nan;
-    if (double* out = sink[Quantity::stable_rank]) out[at] = finite ? stable_rank(s, k_) : nan;
-    if (double* out = sink[Quantity::nuclear_norm]) out[at] = finite ? nuclear_norm(s, k_) : nan;
     if (gradient_) record_vectors(end_to_end_gradient, finite, sink, at);
+  }
+
+  SpectrumRecord spectrum_record(const Sink<Scalar>& sink, Index at) const {
+    const auto place = [&](Quantity q, Index size) {
+      return sink.wants(q) ? sink[q] + at * size : nullptr;
+    };
+    return {place(Quantity::singular_value, k_), place(Quantity::effective_rank, 1),
+            place(Quantity::stable_rank, 1), place(Quantity::nuclear_norm, 1)};
   }
 
   void record_vectors(const Matrix<Scalar>& end_to_end_gradient, bool finite,
@@ -299,9 +282,7 @@ class Observer {
       const Matrix<double>& weight = network.weight(j);
       std::fill(out, out + widest, nan);
       if (diverged || !is_finite(weight)) continue;
-      layer_spectra_[j].compute(weight.data(), weight.stride());
-      const double* s = layer_spectra_[j].singular_values();
-      std::copy(s, s + std::min(weight.rows(), weight.cols()), out);
+      values_.add(weight, {.values = out});
     }
   }
 
@@ -309,10 +290,11 @@ class Observer {
   Index k_;
   std::shared_ptr<const Knowledge> knowledge_;
   DoubleView<Scalar> view_;
-  std::optional<Spectrum> spectrum_;
+  bool has_spectrum_;
+  std::optional<Spectrum> spectrum_;  // with vectors
+  SpectrumQueue values_;              // without
   std::optional<Matrix<double>> gradient_;
   std::vector<double> signs_;
-  std::vector<Spectrum> layer_spectra_;
   std::vector<Matrix<double>> difference_;
   std::optional<Packing<double>> packing_;
 };
