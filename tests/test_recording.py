@@ -103,6 +103,41 @@ def test_small_singular_values_are_right():
     np.testing.assert_allclose(trajectory.data["singular_value"].values[0], values, atol=2e-15)
 
 
+SPECTRAL = ["singular_values", "effective_rank", "stable_rank", "nuclear_norm"]
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("widths", [(3, 3), (10, 4, 10), (7, 9, 1), (20, 20, 12), (40, 40)])
+@pytest.mark.parametrize("scale", [1.0, 1e-30])
+def test_singular_values_do_not_depend_on_company(widths, dtype, scale):
+    """Small matrices are decomposed several at a time, whichever the records bring together."""
+    problem, _ = completion((widths[-1], widths[0]))
+    layers = [scale * network(widths, 5, dtype=dtype)[0], *network(widths, 5, dtype=dtype)[1:]]
+
+    def data(quantities, **schedule):
+        record = dln.Record(quantities, **schedule)
+        run = dln.run(problem, layers, dln.GradientDescent(0.3), n_steps=40, record=record)
+        return run.data
+
+    together = data([*SPECTRAL, "layer_singular_values", "end_to_end"], every=1)
+    others = [
+        data(SPECTRAL, every=1),
+        data(["layer_singular_values"], every=1),
+        data([*SPECTRAL, "singular_vectors", "layer_singular_values"], every=1),
+        data([*SPECTRAL, "layer_singular_values"], steps=[17]),
+        data(["effective_rank"], every=3),
+        data([*SPECTRAL, "layer_singular_values", {"mine": lambda weights: 0.0}], every=7),
+    ]
+    for other in others:
+        for name in set(other.variables) & set(together.variables) - {"mine"}:
+            if "step" in other[name].dims:
+                assert_same_bits(other[name].values, together[name].sel(step=other.step).values)
+    if dtype == np.float64:
+        for t in (0, 17, 40):
+            alone = dln.metrics.singular_values(together.end_to_end.values[t])
+            assert_same_bits(together.singular_value.values[t], alone)
+
+
 @pytest.mark.parametrize("quantity", ["reconstruction_error", "held_out_error"])
 def test_quantities_that_the_problem_cannot_give(quantity):
     problem = dln.Regression(np.eye(3), np.ones((3, 2)))

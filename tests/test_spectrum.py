@@ -56,7 +56,20 @@ def test_graded_matrices_against_their_exact_values(size, scale):
 
 @pytest.mark.parametrize(
     "shape",
-    [(1, 1), (1, 7), (7, 1), (2, 2), (3, 5), (8, 8), (9, 16), (50, 20), (100, 100), (200, 150)],
+    [
+        (1, 1),
+        (1, 7),
+        (7, 1),
+        (2, 2),
+        (3, 5),
+        (8, 8),
+        (9, 16),
+        (32, 32),
+        (33, 33),
+        (50, 20),
+        (100, 100),
+        (200, 150),
+    ],
 )
 def test_random_matrices(shape):
     matrix = np.random.default_rng(1).standard_normal(shape)
