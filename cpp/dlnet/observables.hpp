@@ -69,10 +69,11 @@ class Observer {
         k_(std::min(widths.front(), widths.back())),
         knowledge_(std::move(knowledge)),
         view_(widths),
-        has_spectrum_(wanted.spectrum) {
-    if (wanted.spectrum && !wanted.vectors) values_.prepare(widths.back(), widths.front());
+        has_spectrum_(wanted.spectrum),
+        are_values_queued_(!wanted.vectors || LaneSpectrum::takes(widths.back(), widths.front())) {
+    if (has_spectrum_ && are_values_queued_) values_.prepare(widths.back(), widths.front());
     if (wanted.vectors) {
-      spectrum_.emplace(widths.back(), widths.front(), true);
+      spectrum_.emplace(widths.back(), widths.front(), true, !are_values_queued_);
       gradient_.emplace(widths.back(), widths.front());
       signs_.resize(static_cast<std::size_t>(k_));
     }
@@ -187,11 +188,13 @@ class Observer {
     const SpectrumRecord record = spectrum_record(sink, at);
     if (!finite) {
       record.write_nan(k_);
-    } else if (!spectrum_) {
-      values_.add(w, record);
     } else {
-      spectrum_->compute(w.data(), w.stride());
-      record.write(spectrum_->singular_values(), k_);
+      if (spectrum_) spectrum_->compute(w.data(), w.stride());
+      if (are_values_queued_) {
+        values_.add(w, record);
+      } else {
+        record.write(spectrum_->singular_values(), k_);
+      }
     }
     if (gradient_) record_vectors(end_to_end_gradient, finite, sink, at);
   }
@@ -291,8 +294,9 @@ class Observer {
   std::shared_ptr<const Knowledge> knowledge_;
   DoubleView<Scalar> view_;
   bool has_spectrum_;
+  bool are_values_queued_;
+  SpectrumQueue values_;
   std::optional<Spectrum> spectrum_;  // with vectors
-  SpectrumQueue values_;              // without
   std::optional<Matrix<double>> gradient_;
   std::vector<double> signs_;
   std::vector<Matrix<double>> difference_;

@@ -11,12 +11,12 @@ namespace dlnet {
 
 class Spectrum {
  public:
-  Spectrum(Index rows, Index cols, bool vectors)
+  Spectrum(Index rows, Index cols, bool vectors, bool values = true)
       : is_wide_(rows < cols), values_(static_cast<std::size_t>(std::min(rows, cols))) {
     const bool in_lanes = LaneSpectrum::takes(rows, cols);
-    if (in_lanes) lane_.emplace(rows, cols);
+    if (values && in_lanes) lane_.emplace(rows, cols);
     if (vectors || !in_lanes) {
-      tall_.emplace(std::max(rows, cols), std::min(rows, cols), !in_lanes, vectors);
+      tall_.emplace(std::max(rows, cols), std::min(rows, cols), values && !in_lanes, vectors);
     }
   }
 
@@ -36,7 +36,7 @@ class Spectrum {
     std::transform(tall_->values().begin(), tall_->values().end(), values_.begin(), back);
   }
 
-  const double* singular_values() const { return values_.data(); }  // (k,)
+  const double* singular_values() const { return values_.data(); }  // (k,), where asked for
   // Column r of U, (rows,), and of V, (cols,), where vectors were asked for.
   const double* left(Index r) const {
     return (is_wide_ ? tall_->right() : tall_->left()).column(r);

@@ -46,6 +46,11 @@ struct SpectrumRecord {
   double* stable_rank = nullptr;
   double* nuclear_norm = nullptr;
 
+  bool is_wanted() const {
+    return values != nullptr || effective_rank != nullptr || stable_rank != nullptr ||
+           nuclear_norm != nullptr;
+  }
+
   void write(const double* s, Index k) const {
     if (values != nullptr) std::copy(s, s + k, values);
     if (effective_rank != nullptr) *effective_rank = dlnet::effective_rank(s, k);
@@ -72,6 +77,7 @@ class SpectrumQueue {
 
   // A finite matrix; its record is complete after flush() at the latest.
   void add(const Matrix<double>& matrix, const SpectrumRecord& record) {
+    if (!record.is_wanted()) return;
     Shape& shape = *find(matrix.rows(), matrix.cols());
     if (shape.one) {
       shape.one->compute(matrix.data(), matrix.stride());

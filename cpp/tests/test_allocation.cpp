@@ -37,7 +37,8 @@ void check_loop(const Widths& widths, Method method, bool sparse) {
   StopRule stop;
   stop.gradient_norm = 0.0;
   Wanted wanted;
-  wanted.imbalance = wanted.gradients = true;
+  wanted.imbalance = wanted.gradients = wanted.layer_spectra = true;
+  wanted.product = wanted.spectrum = true;
   auto descent = sparse ? completion_of<Scalar>(widths, settings, stop, wanted)
                         : descent_of<Scalar>(widths, settings, stop, wanted);
   check(descent.is_sparse() == sparse, "the path asked for");
@@ -47,6 +48,9 @@ void check_loop(const Widths& widths, Method method, bool sparse) {
   std::vector<double> loss(5);
   std::vector<double> norm(5);
   std::vector<double> imbalance(5 * (widths.size() - 2));
+  const auto size_of = [&](Quantity q) { return static_cast<std::size_t>(record_size(q, widths)); };
+  std::vector<double> values(5 * size_of(Quantity::singular_value));
+  std::vector<double> layer_values(5 * size_of(Quantity::layer_singular_value));
   Plan<Scalar> plan;
   plan.until = 50;
   plan.rates = {&rate, 1};
@@ -55,6 +59,8 @@ void check_loop(const Widths& widths, Method method, bool sparse) {
   plan.sink[Quantity::loss] = loss.data();
   plan.sink[Quantity::gradient_norm] = norm.data();
   plan.sink[Quantity::imbalance] = imbalance.data();
+  plan.sink[Quantity::singular_value] = values.data();
+  plan.sink[Quantity::layer_singular_value] = layer_values.data();
 
   const long before = n_allocations;
   const Outcome outcome = descent.advance(plan);
