@@ -354,11 +354,37 @@ void multiply_alone(ConstView<Scalar> a, RightFactor<Scalar> b, View<Scalar> c,
   });
 }
 
-// Entries from where to where belong to a member: whole units, shared evenly.
-inline std::pair<Index, Index> share_of(Index size, Index unit, int member, int n_members) {
-  const Index units = (size + unit - 1) / unit;
-  const auto start = [&](Index m) { return std::min(units * m / n_members * unit, size); };
-  return {start(member), start(member + 1)};
+// How the entries of C are cut into parts for a team.
+struct Cut {
+  bool by_columns;
+  Index size;  // rows or columns, and the units that they are handed out in
+  Index unit;
+  int n_parts;
+
+  // From where to where a part goes: whole units, shared evenly.
+  std::pair<Index, Index> part(int number) const {
+    const Index units = (size + unit - 1) / unit;
+    const auto start = [&](Index p) { return std::min(units * p / n_parts * unit, size); };
+    return {start(number), start(number + 1)};
+  }
+};
+
+// Several parts a member, so that nobody waits for long; fewer where each of them packs all of A,
+// or of B, once again.
+template <class Scalar>
+Cut cut_for(int n_members, Index rows, Index cols, bool packs) {
+  // Panels of whole cache lines, which no two members write to.
+  constexpr Index row_unit = max_tile_vectors * static_cast<Index>(cache_line / sizeof(Scalar));
+  constexpr Index col_unit = 16;
+  const bool by_columns = cols > rows || (packs && cols == rows);
+  const Index size = by_columns ? cols : rows;
+  const Index unit = by_columns ? col_unit : row_unit;
+  const Index widest = by_columns && packs ? block_cols<Scalar> : size;
+  const Index narrowest = packs ? 6 * unit : unit;
+  const Index wanted = packs ? 2 * n_members : 4 * n_members;
+  Index n_parts = std::max(std::min(wanted, size / narrowest), (size + widest - 1) / widest);
+  n_parts = (n_parts + n_members - 1) / n_members * n_members;
+  return {by_columns, size, unit, static_cast<int>(std::min(n_parts, (size + unit - 1) / unit))};
 }
 
 // Every entry of C is summed by one thread in an order that knows nothing of the others: the same
@@ -371,18 +397,18 @@ void multiply(ConstView<Scalar> a, RightFactor<Scalar> b, View<Scalar> c, const 
     multiply_alone(a, b, c, finish, packing.panels(0));
     return;
   }
-  team->run([&](int member) {
-    if (c.cols >= c.rows) {
-      const auto [first, end] = share_of(c.cols, 1, member, team->size());
+  const bool packs = Panels<Scalar>::are_worthwhile(a.cols, c.cols, b.row_step != 1);
+  const Cut cut = cut_for<Scalar>(team->size(), c.rows, c.cols, packs);
+  team->run(cut.n_parts, [&](int member, int number) {
+    const auto [first, end] = cut.part(number);
+    if (cut.by_columns) {
       const RightFactor<Scalar> own_b{b.data + first * b.col_step, b.row_step, b.col_step};
       const View<Scalar> own_c{c.data + first * c.stride, c.rows, end - first, c.stride};
-      if (end > first) multiply_alone(a, own_b, own_c, finish, packing.panels(member));
+      multiply_alone(a, own_b, own_c, finish, packing.panels(member));
     } else {
-      constexpr Index panel = max_tile_vectors * lanes<Scalar>;
-      const auto [first, end] = share_of(c.rows, panel, member, team->size());
       const ConstView<Scalar> own_a{a.data + first, end - first, a.cols, a.stride};
       const View<Scalar> own_c{c.data + first, end - first, c.cols, c.stride};
-      if (end > first) multiply_alone(own_a, b, own_c, finish, packing.panels(member));
+      multiply_alone(own_a, b, own_c, finish, packing.panels(member));
     }
   });
 }

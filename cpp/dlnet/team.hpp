@@ -1,5 +1,7 @@
 // Threads that share the products of one run. Between two calls they wait, first spinning, as the
-// next product of a step is microseconds away, then asleep.
+// next product of a step is microseconds away, then asleep. Work is taken part by part by whoever
+// is free, so that a member that sleeps, or whose processor is busy with something else, holds up
+// nobody.
 #pragma once
 
 #include <atomic>
@@ -34,15 +36,19 @@ class Team {
 
   int size() const { return static_cast<int>(members_.size()) + 1; }
 
-  // Calls work(member) once for every member, on all of them at once; work must not throw.
+  // Calls work(member, part) once for every part, 0 <= part < n_parts, n_parts >= 1: in ascending
+  // order, on every member that is free. Work must not throw.
   template <class Work>
-  void run(const Work& work) {
-    task_ = [](const void* w, int member) { (*static_cast<const Work*>(w))(member); };
+  void run(int n_parts, const Work& work) {
+    task_ = [](const void* w, int member, int part) {
+      (*static_cast<const Work*>(w))(member, part);
+    };
     work_ = &work;
-    missing_.store(static_cast<int>(members_.size()), std::memory_order_relaxed);
-    call();
-    work(0);
-    for (int spin = 0; missing_.load(std::memory_order_acquire) != 0; ++spin) {
+    n_parts_ = n_parts;
+    unfinished_.store(n_parts, std::memory_order_relaxed);
+    offer(n_parts);
+    take_parts(0);
+    for (int spin = 0; unfinished_.load(std::memory_order_acquire) != 0; ++spin) {
       if (spin < spins_before_sleep) {
         relax();
       } else {
@@ -52,7 +58,7 @@ class Team {
   }
 
  private:
-  using Task = void (*)(const void*, int);
+  using Task = void (*)(const void*, int, int);
   static constexpr int spins_before_sleep = 20000;
 
   static void relax() {
@@ -63,38 +69,51 @@ class Team {
 #endif
   }
 
-  void call() {
-    round_.fetch_add(1, std::memory_order_release);
-    round_.notify_all();
+  void offer(int n_parts) {
+    untaken_.store(n_parts, std::memory_order_release);
+    untaken_.notify_all();
+  }
+
+  // Whoever lowers the count owns a part of the present call, which then cannot end before the part
+  // is finished; what a member saw of earlier calls does not matter.
+  void take_parts(int member) {
+    int left = untaken_.load(std::memory_order_relaxed);
+    while (left > 0) {
+      if (!untaken_.compare_exchange_weak(left, left - 1, std::memory_order_acquire,
+                                          std::memory_order_relaxed)) {
+        continue;
+      }
+      task_(work_, member, n_parts_ - left);
+      unfinished_.fetch_sub(1, std::memory_order_release);
+      left = untaken_.load(std::memory_order_relaxed);
+    }
   }
 
   void serve(int member) {
-    for (unsigned seen = 0;;) {
-      for (int spin = 0; round_.load(std::memory_order_acquire) == seen; ++spin) {
+    while (true) {
+      for (int spin = 0; untaken_.load(std::memory_order_relaxed) == 0; ++spin) {
         if (spin < spins_before_sleep) {
           relax();
         } else {
-          round_.wait(seen, std::memory_order_acquire);
+          untaken_.wait(0, std::memory_order_relaxed);
         }
       }
-      seen = round_.load(std::memory_order_acquire);
-      if (task_ == nullptr) return;
-      task_(work_, member);
-      missing_.fetch_sub(1, std::memory_order_release);
+      if (untaken_.load(std::memory_order_relaxed) < 0) return;
+      take_parts(member);
     }
   }
 
   void dismiss() {
-    task_ = nullptr;
-    call();
+    offer(-1);
     for (std::thread& member : members_) member.join();
   }
 
   std::vector<std::thread> members_;
-  std::atomic<unsigned> round_ = 0;
-  std::atomic<int> missing_ = 0;
+  std::atomic<int> untaken_ = 0;  // parts that nobody works on yet; negative: dismissed
+  std::atomic<int> unfinished_ = 0;
   Task task_ = nullptr;
   const void* work_ = nullptr;
+  int n_parts_ = 0;
 };
 
 }  // namespace dlnet

@@ -31,6 +31,23 @@ void check_products(Index m, Index n, Index k) {
   check_padding(accumulated);
 }
 
+// Every part once, by whichever member; also where there are fewer parts than members.
+void check_team() {
+  for (int size : {1, 2, 5}) {
+    Team team(size);
+    for (int n_parts = 1; n_parts <= 40; ++n_parts) {
+      std::vector<int> calls(static_cast<std::size_t>(n_parts), 0);
+      std::vector<int> member_of(static_cast<std::size_t>(n_parts), -1);
+      team.run(n_parts, [&](int member, int part) {
+        ++calls[static_cast<std::size_t>(part)];
+        member_of[static_cast<std::size_t>(part)] = member;
+      });
+      for (int count : calls) check(count == 1, "every part once");
+      for (int member : member_of) check(member >= 0 && member < size, "a member of the team");
+    }
+  }
+}
+
 template <class Scalar>
 void check_threads(Index m, Index n, Index k) {
   const auto a = random_matrix<Scalar>(m, k);
@@ -98,13 +115,15 @@ void check_shapes() {
     for (Index cols : {1, 8, 11}) check_transpose<Scalar>(rows, cols);
   }
   check_sum_of_squares<Scalar>();
-  check_threads<Scalar>(100, 101, 97);  // columns are shared
-  check_threads<Scalar>(230, 60, 80);   // rows
-  check_threads<Scalar>(120, 70, 300);  // two blocks of the inner dimension
-  check_threads<Scalar>(20000, 1, 64);  // fewer columns than members
+  check_threads<Scalar>(100, 101, 97);   // columns are shared
+  check_threads<Scalar>(230, 60, 80);    // rows
+  check_threads<Scalar>(120, 70, 300);   // two blocks of the inner dimension
+  check_threads<Scalar>(20000, 1, 64);   // fewer columns than members
+  check_threads<Scalar>(300, 420, 260);  // packed, columns are shared
 }
 
 void test_gemm() {
+  check_team();
   check_shapes<double>();
   check_shapes<float>();
 }
