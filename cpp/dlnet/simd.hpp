@@ -24,26 +24,12 @@ inline constexpr int vector_registers = 32;
 #endif
 
 template <class Scalar>
-struct Simd;
-
-template <>
-struct Simd<double> {
-  typedef double Vector __attribute__((vector_size(vector_bytes), may_alias));
-  typedef double InDouble __attribute__((vector_size(vector_bytes)));
-};
-
-template <>
-struct Simd<float> {
-  typedef float Vector __attribute__((vector_size(vector_bytes), may_alias));
-  typedef double InDouble __attribute__((vector_size(2 * vector_bytes)));
+struct Simd {
+  typedef Scalar Vector __attribute__((vector_size(vector_bytes), may_alias));
 };
 
 template <class Scalar>
 using Vector = typename Simd<Scalar>::Vector;
-
-// As many doubles as a vector has lanes.
-template <class Scalar>
-using InDouble = typename Simd<Scalar>::InDouble;
 
 template <class Scalar>
 inline constexpr std::ptrdiff_t lanes = static_cast<std::ptrdiff_t>(vector_bytes / sizeof(Scalar));
@@ -73,6 +59,14 @@ bool any(Mask mask) {
   bool found = false;
   for (std::size_t l = 0; l < sizeof(Mask) / sizeof(mask[0]); ++l) found |= mask[l] != 0;
   return found;
+}
+
+// As many entries as a vector holds doubles, converted. GCC takes vectors wider than a register
+// apart entry by entry, so a vector of floats is converted in halves.
+template <class Scalar>
+inline Vector<double> load_doubles(const Scalar* p) {
+  typedef Scalar Narrow __attribute__((vector_size(lanes<double> * sizeof(Scalar)), may_alias));
+  return __builtin_convertvector(*reinterpret_cast<const Narrow*>(p), Vector<double>);
 }
 
 }  // namespace dlnet

@@ -141,23 +141,28 @@ void copy(const Matrix<From>& from, Matrix<To>& to) {
 template <class Scalar>
 double sum_of_squares(const Matrix<Scalar>& matrix) {
   constexpr Index L = lanes<Scalar>;
-  InDouble<Scalar> even{};
-  InDouble<Scalar> odd{};
+  constexpr Index halves = L / lanes<double>;
+  Vector<double> even[halves] = {};
+  Vector<double> odd[halves] = {};
+  const auto add = [](const Scalar* entry, Vector<double>* sums) {
+#pragma GCC unroll 2
+    for (Index h = 0; h < halves; ++h) {
+      const Vector<double> x = load_doubles(entry + h * lanes<double>);
+      sums[h] += x * x;
+    }
+  };
   const Scalar* entry = matrix.data();
   const Scalar* end = entry + matrix.stride() * matrix.cols();
   for (; entry + 2 * L <= end; entry += 2 * L) {
-    const InDouble<Scalar> x = __builtin_convertvector(load(entry), InDouble<Scalar>);
-    const InDouble<Scalar> y = __builtin_convertvector(load(entry + L), InDouble<Scalar>);
-    even += x * x;
-    odd += y * y;
+    add(entry, even);
+    add(entry + L, odd);
   }
-  if (entry < end) {
-    const InDouble<Scalar> x = __builtin_convertvector(load(entry), InDouble<Scalar>);
-    even += x * x;
-  }
-  even += odd;
+  if (entry < end) add(entry, even);
   double total = 0.0;
-  for (Index l = 0; l < L; ++l) total += even[l];
+  for (Index h = 0; h < halves; ++h) {
+    const Vector<double> sum = even[h] + odd[h];
+    for (Index l = 0; l < lanes<double>; ++l) total += sum[l];
+  }
   return total;
 }
 
