@@ -175,6 +175,7 @@ class FixedProduct {
  private:
   static constexpr int n_vectors = (width + lanes<Scalar> - 1) / lanes<Scalar>;
   static constexpr Index stride = n_vectors * lanes<Scalar>;
+  static_assert(stride * sizeof(Scalar) < 8 * cache_line, "see padded_rows()");
 
   template <int tile_vectors, int count>
   static void panels(Index row, const Scalar* a, const Scalar* b, Scalar* c, const Finish& finish) {
@@ -203,17 +204,33 @@ class FixedProduct {
   }
 };
 
+// All widths up to this one, and few above, as compiling each of them takes its time.
 inline constexpr int widest_fixed = 16;
+inline constexpr std::array<int, 2> further_widths = {20, 32};
+inline constexpr int n_fixed_widths = widest_fixed + static_cast<int>(further_widths.size());
 
-// The product for a width from 1 to widest_fixed.
+constexpr int fixed_width(int number) {
+  if (number < widest_fixed) return number + 1;
+  return further_widths[static_cast<std::size_t>(number - widest_fixed)];
+}
+
+// The number of the fixed width that is `width`; n_fixed_widths if none is.
+constexpr int fixed_width_number(Index width) {
+  if (width <= widest_fixed) return static_cast<int>(width) - 1;
+  int number = widest_fixed;
+  while (number < n_fixed_widths && fixed_width(number) != width) ++number;
+  return number;
+}
+
+// The product for one of the fixed widths.
 template <class Scalar, bool is_transposed, class Finish>
 auto fixed_product(Index width) {
   using Product = void (*)(const Scalar*, const Scalar*, Scalar*, const Finish&);
-  static constexpr auto table = []<int... w>(std::integer_sequence<int, w...>) {
-    return std::array<Product, widest_fixed>{
-        &FixedProduct<Scalar, w + 1, is_transposed, Finish>::run...};
-  }(std::make_integer_sequence<int, widest_fixed>{});
-  return table[static_cast<std::size_t>(width - 1)];
+  static constexpr auto table = []<int... number>(std::integer_sequence<int, number...>) {
+    return std::array<Product, n_fixed_widths>{
+        &FixedProduct<Scalar, fixed_width(number), is_transposed, Finish>::run...};
+  }(std::make_integer_sequence<int, n_fixed_widths>{});
+  return table[static_cast<std::size_t>(fixed_width_number(width))];
 }
 
 template <class Scalar, class Finish>
@@ -413,10 +430,11 @@ void multiply(ConstView<Scalar> a, RightFactor<Scalar> b, View<Scalar> c, const 
   });
 }
 
-// Whether all three factors of a product are small square matrices of one width.
+// Whether all three factors of a product are square matrices of one fixed width.
 template <class Scalar>
-bool is_small_square(ConstView<Scalar> a, ConstView<Scalar> b) {
-  return a.rows <= widest_fixed && a.rows == a.cols && b.rows == a.cols && b.cols == a.cols;
+bool is_fixed_square(ConstView<Scalar> a, ConstView<Scalar> b) {
+  return fixed_width_number(a.rows) < n_fixed_widths && a.rows == a.cols && b.rows == a.cols &&
+         b.cols == a.cols;
 }
 
 // C = finish(A B)
@@ -425,7 +443,7 @@ void multiply(std::type_identity_t<ConstView<Scalar>> a,  // (m, k)
               std::type_identity_t<ConstView<Scalar>> b,  // (k, n)
               std::type_identity_t<View<Scalar>> c,       // (m, n)
               const Finish& finish, Packing<Scalar>& packing) {
-  if (is_small_square<Scalar>(a, b)) {
+  if (is_fixed_square<Scalar>(a, b)) {
     return fixed_product<Scalar, false, Finish>(a.rows)(a.data, b.data, c.data, finish);
   }
   multiply(a, RightFactor<Scalar>{b.data, 1, b.stride}, c, finish, packing);
@@ -437,7 +455,7 @@ void multiply_transposed(std::type_identity_t<ConstView<Scalar>> a,  // (m, k)
                          std::type_identity_t<ConstView<Scalar>> b,  // (n, k)
                          std::type_identity_t<View<Scalar>> c,       // (m, n)
                          const Finish& finish, Packing<Scalar>& packing) {
-  if (is_small_square<Scalar>(a, b)) {
+  if (is_fixed_square<Scalar>(a, b)) {
     return fixed_product<Scalar, true, Finish>(a.rows)(a.data, b.data, c.data, finish);
   }
   multiply(a, RightFactor<Scalar>{b.data, b.stride, 1}, c, finish, packing);

@@ -106,6 +106,10 @@ void check_shapes() {
       for (Index k : {1, 2, 5, 16}) check_products<Scalar>(m, n, k);
     }
   }
+  for (int number = 0; number < n_fixed_widths; ++number) {
+    const Index width = fixed_width(number);
+    check_products<Scalar>(width, width, width);
+  }
   check_products<Scalar>(50, 50, 50);
   check_products<Scalar>(37, 200, 300);  // packed, with several blocks
   check_products<Scalar>(30, 450, 230);  // packed because of its size
