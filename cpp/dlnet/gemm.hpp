@@ -96,20 +96,38 @@ template <class Scalar, int tile_vectors, int tile_columns, class Finish>
   }
 }
 
+// Tiles of one shape side by side, that read the same rows of A.
+template <class Scalar>
+struct Strip {
+  Index n_tiles;
+  Index depth;
+  const Scalar* a;
+  Index a_stride;
+  RightFactor<Scalar> b;  // of the first tile
+  Index b_tile;           // from tile to tile
+  Scalar* c;
+  Index c_stride;
+};
+
 template <class Scalar, int tile_vectors, int tile_columns, class Finish>
-void micro_kernel(Index depth, const Scalar* a, Index a_stride, RightFactor<Scalar> b, Scalar* c,
-                  Index c_stride, const Finish& finish) {
-  multiply_tile<Scalar, tile_vectors, tile_columns>(depth, a, a_stride, b, c, c_stride, finish);
+void micro_kernel(const Strip<Scalar>& strip, const Finish& finish) {
+  RightFactor<Scalar> b = strip.b;
+  Scalar* c = strip.c;
+  for (Index tile = 0; tile < strip.n_tiles; ++tile) {
+    multiply_tile<Scalar, tile_vectors, tile_columns>(strip.depth, strip.a, strip.a_stride, b, c,
+                                                      strip.c_stride, finish);
+    b.data += strip.b_tile;
+    c += tile_columns * strip.c_stride;
+  }
 }
 
 // The micro-kernels of every tile shape, looked up by [vectors - 1][columns - 1].
 template <class Scalar, class Finish>
 class KernelTable {
  public:
-  using Kernel = void (*)(Index, const Scalar*, Index, RightFactor<Scalar>, Scalar*, Index,
-                          const Finish&);
+  using Kernel = void (*)(const Strip<Scalar>&, const Finish&);
 
-  static Kernel find(int tile_vectors, int tile_columns) {
+  static Kernel find(int tile_vectors, Index tile_columns) {
     static constexpr auto table = make(std::make_integer_sequence<int, max_tile_vectors>{});
     return table[static_cast<std::size_t>(tile_vectors - 1)]
                 [static_cast<std::size_t>(tile_columns - 1)];
@@ -136,24 +154,51 @@ constexpr int next_tile_vectors(Index remaining) {
   return remaining % max_tile_vectors == 1 ? 2 : 3;
 }
 
-// Calls visit(first column, columns) for tiles of at most `widest` columns, split evenly.
-template <class Visit>
-void for_each_tile(Index cols, Index widest, const Visit& visit) {
-  const Index n_tiles = (cols + widest - 1) / widest;
-  for (Index t = 0, first = 0; t < n_tiles; ++t) {
-    const Index width = cols / n_tiles + (t < cols % n_tiles ? 1 : 0);
-    visit(first, width);
-    first += width;
+// Columns split evenly into tiles of at most `widest`: first some of one column more, then the
+// others.
+struct Tiling {
+  Index n_wide;
+  Index n_narrow;
+  Index narrow;  // columns
+
+  Tiling(Index cols, Index widest) {
+    const Index n_tiles = (cols + widest - 1) / widest;
+    narrow = widest;
+    while (narrow * n_tiles > cols) --narrow;  // a division takes as long as a small tile
+    n_wide = cols - narrow * n_tiles;
+    n_narrow = n_tiles - n_wide;
   }
+};
+
+// Calls visit(first column, columns, tiles) for tiles of the same width, at most twice.
+template <class Visit>
+void for_each_strip(Index cols, Index widest, const Visit& visit) {
+  const Tiling tiling(cols, widest);
+  const Index wide = tiling.narrow + 1;
+  if (tiling.n_wide > 0) visit(Index(0), wide, tiling.n_wide);
+  if (tiling.n_narrow > 0) visit(tiling.n_wide * wide, tiling.narrow, tiling.n_narrow);
 }
 
-// Calls visit(first row, vectors) for the rows of tiles that cover `rows` rows.
+// Calls visit(first column, columns) for each tile.
+template <class Visit>
+void for_each_tile(Index cols, Index widest, const Visit& visit) {
+  for_each_strip(cols, widest, [&](Index first, Index width, Index n_tiles) {
+    for (Index t = 0; t < n_tiles; ++t) visit(first + t * width, width);
+  });
+}
+
+// Calls visit(first row, vectors) for the rows of tiles that cover `rows` rows, with the number of
+// vectors as a constant.
 template <class Scalar, class Visit>
 void for_each_panel(Index rows, const Visit& visit) {
   const Index n_vectors = (rows + lanes<Scalar> - 1) / lanes<Scalar>;
   for (Index v = 0; v < n_vectors;) {
     const int tile_vectors = next_tile_vectors(n_vectors - v);
-    visit(v * lanes<Scalar>, tile_vectors);
+    const Index row = v * lanes<Scalar>;
+    static_assert(max_tile_vectors == 3);
+    if (tile_vectors == 3) visit(row, std::integral_constant<int, 3>{});
+    if (tile_vectors == 2) visit(row, std::integral_constant<int, 2>{});
+    if (tile_vectors == 1) visit(row, std::integral_constant<int, 1>{});
     v += tile_vectors;
   }
 }
@@ -234,14 +279,17 @@ auto fixed_product(Index width) {
 }
 
 template <class Scalar, class Finish>
-void multiply_unpacked(ConstView<Scalar> a, RightFactor<Scalar> b, View<Scalar> c,
-                       const Finish& finish) {
-  for_each_panel<Scalar>(c.rows, [&](Index row, int tile_vectors) {
-    for_each_tile(c.cols, max_tile_columns(tile_vectors), [&](Index col, Index width) {
-      const RightFactor<Scalar> tile{b.data + col * b.col_step, b.row_step, b.col_step};
-      KernelTable<Scalar, Finish>::find(tile_vectors, static_cast<int>(width))(
-          a.cols, a.data + row, a.stride, tile, c.data + col * c.stride + row, c.stride, finish);
-    });
+[[gnu::always_inline]] inline void multiply_unpacked(ConstView<Scalar> a, RightFactor<Scalar> b,
+                                                     View<Scalar> c, const Finish& finish) {
+  for_each_panel<Scalar>(c.rows, [&](Index row, auto tile_vectors) {
+    for_each_strip(
+        c.cols, max_tile_columns(tile_vectors), [&](Index col, Index width, Index n_tiles) {
+          const RightFactor<Scalar> tile{b.data + col * b.col_step, b.row_step, b.col_step};
+          KernelTable<Scalar, Finish>::find(tile_vectors, width)(
+              {n_tiles, a.cols, a.data + row, a.stride, tile, width * b.col_step,
+               c.data + col * c.stride + row, c.stride},
+              finish);
+        });
   });
 }
 
@@ -338,24 +386,22 @@ void multiply_block(ConstView<Scalar> a, RightFactor<Scalar> b, View<Scalar> c,
                     const Finish& finish, Panels<Scalar>& panels) {
   const Index depth = a.cols;
   panels.pack_right(b, depth, c.cols);
-  for_each_panel<Scalar>(c.rows, [&](Index row, int tile_vectors) {
+  for_each_panel<Scalar>(c.rows, [&](Index row, auto tile_vectors) {
     const Scalar* left = panels.pack_left(a.data + row, a.stride, depth, tile_vectors);
     const Index left_stride = tile_vectors * lanes<Scalar>;
-    for_each_tile(c.cols, Panels<Scalar>::packed_tile_columns, [&](Index col, Index width) {
-      KernelTable<Scalar, Finish>::find(tile_vectors, static_cast<int>(width))(
-          depth, left, left_stride, panels.packed_tile(depth, col, width),
-          c.data + col * c.stride + row, c.stride, finish);
-    });
+    for_each_strip(c.cols, Panels<Scalar>::packed_tile_columns,
+                   [&](Index col, Index width, Index n_tiles) {
+                     KernelTable<Scalar, Finish>::find(tile_vectors, width)(
+                         {n_tiles, depth, left, left_stride, panels.packed_tile(depth, col, width),
+                          width * depth, c.data + col * c.stride + row, c.stride},
+                         finish);
+                   });
   });
 }
 
 template <class Scalar, class Finish>
-void multiply_alone(ConstView<Scalar> a, RightFactor<Scalar> b, View<Scalar> c,
-                    const Finish& finish, Panels<Scalar>& panels) {
-  if (!Panels<Scalar>::are_worthwhile(a.cols, c.cols, b.row_step != 1)) {
-    multiply_unpacked(a, b, c, finish);
-    return;
-  }
+void multiply_packed(ConstView<Scalar> a, RightFactor<Scalar> b, View<Scalar> c,
+                     const Finish& finish, Panels<Scalar>& panels) {
   for_each_tile(c.cols, block_cols<Scalar>, [&](Index col, Index width) {
     for_each_tile(a.cols, block_depth, [&](Index k, Index depth) {
       const ConstView<Scalar> block_a{a.data + k * a.stride, a.rows, depth, a.stride};
@@ -369,6 +415,17 @@ void multiply_alone(ConstView<Scalar> a, RightFactor<Scalar> b, View<Scalar> c,
       }
     });
   });
+}
+
+template <class Scalar, class Finish>
+[[gnu::always_inline]] inline void multiply_alone(ConstView<Scalar> a, RightFactor<Scalar> b,
+                                                  View<Scalar> c, const Finish& finish,
+                                                  Panels<Scalar>& panels) {
+  if (Panels<Scalar>::are_worthwhile(a.cols, c.cols, b.row_step != 1)) {
+    multiply_packed(a, b, c, finish, panels);
+  } else {
+    multiply_unpacked(a, b, c, finish);
+  }
 }
 
 // How the entries of C are cut into parts for a team.
@@ -404,19 +461,12 @@ Cut cut_for(int n_members, Index rows, Index cols, bool packs) {
   return {by_columns, size, unit, static_cast<int>(std::min(n_parts, (size + unit - 1) / unit))};
 }
 
-// Every entry of C is summed by one thread in an order that knows nothing of the others: the same
-// bits for every number of threads.
 template <class Scalar, class Finish>
-void multiply(ConstView<Scalar> a, RightFactor<Scalar> b, View<Scalar> c, const Finish& finish,
-              Packing<Scalar>& packing) {
-  Team* team = packing.team_for(c.rows, a.cols, c.cols);
-  if (team == nullptr) {
-    multiply_alone(a, b, c, finish, packing.panels(0));
-    return;
-  }
+[[gnu::noinline]] void multiply_shared(ConstView<Scalar> a, RightFactor<Scalar> b, View<Scalar> c,
+                                       const Finish& finish, Packing<Scalar>& packing, Team& team) {
   const bool packs = Panels<Scalar>::are_worthwhile(a.cols, c.cols, b.row_step != 1);
-  const Cut cut = cut_for<Scalar>(team->size(), c.rows, c.cols, packs);
-  team->run(cut.n_parts, [&](int member, int number) {
+  const Cut cut = cut_for<Scalar>(team.size(), c.rows, c.cols, packs);
+  team.run(cut.n_parts, [&](int member, int number) {
     const auto [first, end] = cut.part(number);
     if (cut.by_columns) {
       const RightFactor<Scalar> own_b{b.data + first * b.col_step, b.row_step, b.col_step};
@@ -428,6 +478,22 @@ void multiply(ConstView<Scalar> a, RightFactor<Scalar> b, View<Scalar> c, const 
       multiply_alone(own_a, b, own_c, finish, packing.panels(member));
     }
   });
+}
+
+// Every entry of C is summed by one thread in an order that knows nothing of the others: the same
+// bits for every number of threads.
+//
+// Inlined down to the tiles, as views handed on by value go through memory: in small networks that
+// takes as long as some of the products.
+template <class Scalar, class Finish>
+[[gnu::always_inline]] inline void multiply(ConstView<Scalar> a, RightFactor<Scalar> b,
+                                            View<Scalar> c, const Finish& finish,
+                                            Packing<Scalar>& packing) {
+  if (Team* team = packing.team_for(c.rows, a.cols, c.cols)) {
+    multiply_shared(a, b, c, finish, packing, *team);
+  } else {
+    multiply_alone(a, b, c, finish, packing.panels(0));
+  }
 }
 
 // Whether all three factors of a product are square matrices of one fixed width.
