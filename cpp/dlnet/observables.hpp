@@ -17,13 +17,14 @@
 namespace dlnet {
 
 // The matrices of the network and of the end-to-end map in double, whatever the run computes in.
+// Copies are made of what is wanted only: of a large network they are most of the memory of a run.
 template <class Scalar>
 class DoubleView {
  public:
-  explicit DoubleView(const Widths& widths) {
+  DoubleView(const Widths& widths, const Wanted& wanted) {
     if constexpr (!std::is_same_v<Scalar, double>) {
-      network_.emplace(widths);
-      pass_.emplace(widths);
+      if (wanted.product || wanted.imbalance || wanted.layer_spectra) network_.emplace(widths);
+      if (wanted.product) pass_.emplace(widths);
     }
   }
 
@@ -36,8 +37,9 @@ class DoubleView {
         copy(network.weight(j), network_->weight(j));
         network_->refresh_transposed(j);
       }
-      pass_->forward(*network_);
       seen_ = &*network_;
+      if (!pass_) return;
+      pass_->forward(*network_);
       end_to_end_ = &pass_->end_to_end(*network_);
     }
   }
@@ -68,7 +70,7 @@ class Observer {
       : widths_(widths),
         k_(std::min(widths.front(), widths.back())),
         knowledge_(std::move(knowledge)),
-        view_(widths),
+        view_(widths, wanted),
         has_spectrum_(wanted.spectrum),
         are_values_queued_(!wanted.vectors || LaneSpectrum::takes(widths.back(), widths.front())) {
     if (has_spectrum_ && are_values_queued_) values_.prepare(widths.back(), widths.front());
@@ -111,12 +113,12 @@ class Observer {
               const Matrix<Scalar>& end_to_end_gradient, bool diverged, const Sink<Scalar>& sink,
               Index at) {
     write_matrices(network, pass, sink, at);
+    if (sink.wants(Quantity::layer_norm)) record_layer_norms(network, sink, at);
     if (!needs_view(sink)) return;
     view_.look_at(network, pass);
     record_errors(sink, at);
     if (has_spectrum_) record_spectrum(end_to_end_gradient, diverged, sink, at);
     if (sink.wants(Quantity::imbalance)) record_imbalance(sink[Quantity::imbalance], at);
-    if (sink.wants(Quantity::layer_norm)) record_layer_norms(sink[Quantity::layer_norm], at);
     if (sink.wants(Quantity::layer_singular_value)) {
       record_layer_spectra(sink[Quantity::layer_singular_value], diverged, at);
     }
@@ -129,8 +131,7 @@ class Observer {
 
   bool needs_view(const Sink<Scalar>& sink) const {
     return has_spectrum_ || sink.wants_any(Quantity::reconstruction_error, Quantity::held_out_error,
-                                           Quantity::imbalance, Quantity::layer_norm,
-                                           Quantity::layer_singular_value);
+                                           Quantity::imbalance, Quantity::layer_singular_value);
   }
 
   static void write_rows(const Matrix<Scalar>& matrix, Scalar* out) {
@@ -269,12 +270,11 @@ class Observer {
     }
   }
 
-  void record_layer_norms(double* out, Index at) const {
-    const Network<double>& network = view_.network();
-    const Index depth = static_cast<Index>(network.depth());
-    for (std::size_t j = 0; j < network.depth(); ++j) {
-      out[at * depth + static_cast<Index>(j)] = frobenius_norm(network.weight(j));
-    }
+  // The squares are summed in double in any case.
+  static void record_layer_norms(const Network<Scalar>& network, const Sink<Scalar>& sink,
+                                 Index at) {
+    double* out = sink[Quantity::layer_norm] + at * static_cast<Index>(network.depth());
+    for (std::size_t j = 0; j < network.depth(); ++j) out[j] = frobenius_norm(network.weight(j));
   }
 
   void record_layer_spectra(double* out, bool diverged, Index at) {
