@@ -505,10 +505,10 @@ bool is_fixed_square(ConstView<Scalar> a, ConstView<Scalar> b) {
 
 // C = finish(A B)
 template <class Scalar, class Finish>
-void multiply(std::type_identity_t<ConstView<Scalar>> a,  // (m, k)
-              std::type_identity_t<ConstView<Scalar>> b,  // (k, n)
-              std::type_identity_t<View<Scalar>> c,       // (m, n)
-              const Finish& finish, Packing<Scalar>& packing) {
+[[gnu::always_inline]] inline void multiply(std::type_identity_t<ConstView<Scalar>> a,  // (m, k)
+                                            std::type_identity_t<ConstView<Scalar>> b,  // (k, n)
+                                            std::type_identity_t<View<Scalar>> c,       // (m, n)
+                                            const Finish& finish, Packing<Scalar>& packing) {
   if (is_fixed_square<Scalar>(a, b)) {
     return fixed_product<Scalar, false, Finish>(a.rows)(a.data, b.data, c.data, finish);
   }
@@ -517,10 +517,11 @@ void multiply(std::type_identity_t<ConstView<Scalar>> a,  // (m, k)
 
 // C = finish(A B^T)
 template <class Scalar, class Finish>
-void multiply_transposed(std::type_identity_t<ConstView<Scalar>> a,  // (m, k)
-                         std::type_identity_t<ConstView<Scalar>> b,  // (n, k)
-                         std::type_identity_t<View<Scalar>> c,       // (m, n)
-                         const Finish& finish, Packing<Scalar>& packing) {
+[[gnu::always_inline]] inline void multiply_transposed(
+    std::type_identity_t<ConstView<Scalar>> a,  // (m, k)
+    std::type_identity_t<ConstView<Scalar>> b,  // (n, k)
+    std::type_identity_t<View<Scalar>> c,       // (m, n)
+    const Finish& finish, Packing<Scalar>& packing) {
   if (is_fixed_square<Scalar>(a, b)) {
     return fixed_product<Scalar, true, Finish>(a.rows)(a.data, b.data, c.data, finish);
   }
