@@ -63,6 +63,22 @@ def test_every_quantity_is_its_definition(widths, dtype, method):
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("quantity", QUANTITIES)
+def test_a_quantity_alone_is_that_in_company(quantity, dtype):
+    """Only the copies that a quantity looks at are made for it."""
+    problem, _ = completion((4, 5))
+
+    def recorded(quantities):
+        weights = network((5, 3, 6, 4), 4, dtype=dtype)
+        record = dln.Record(quantities, every=1)
+        return dln.run(problem, weights, dln.GradientDescent(0.2), n_steps=3, record=record).data
+
+    together = recorded(QUANTITIES)
+    for name, values in recorded(quantity).items():
+        assert_same_bits(values.values, together[name].values)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("widths", [(4, 3), (5, 2, 4), (1, 3, 1), (6, 7, 6)])
 def test_singular_vectors_and_their_sign(widths, dtype):
     problem, _ = completion((widths[-1], widths[0]))
