@@ -279,8 +279,9 @@ auto fixed_product(Index width) {
 }
 
 template <class Scalar, class Finish>
-[[gnu::always_inline]] inline void multiply_unpacked(ConstView<Scalar> a, RightFactor<Scalar> b,
-                                                     View<Scalar> c, const Finish& finish) {
+[[gnu::always_inline]] inline void multiply_unpacked(const ConstView<Scalar>& a,
+                                                     const RightFactor<Scalar>& b,
+                                                     const View<Scalar>& c, const Finish& finish) {
   for_each_panel<Scalar>(c.rows, [&](Index row, auto tile_vectors) {
     for_each_strip(
         c.cols, max_tile_columns(tile_vectors), [&](Index col, Index width, Index n_tiles) {
@@ -418,9 +419,8 @@ void multiply_packed(ConstView<Scalar> a, RightFactor<Scalar> b, View<Scalar> c,
 }
 
 template <class Scalar, class Finish>
-[[gnu::always_inline]] inline void multiply_alone(ConstView<Scalar> a, RightFactor<Scalar> b,
-                                                  View<Scalar> c, const Finish& finish,
-                                                  Panels<Scalar>& panels) {
+void multiply_alone(const ConstView<Scalar>& a, const RightFactor<Scalar>& b, const View<Scalar>& c,
+                    const Finish& finish, Panels<Scalar>& panels) {
   if (Panels<Scalar>::are_worthwhile(a.cols, c.cols, b.row_step != 1)) {
     multiply_packed(a, b, c, finish, panels);
   } else {
@@ -483,12 +483,12 @@ template <class Scalar, class Finish>
 // Every entry of C is summed by one thread in an order that knows nothing of the others: the same
 // bits for every number of threads.
 //
-// Inlined down to the tiles, as views handed on by value go through memory: in small networks that
-// takes as long as some of the products.
+// Views are handed on by reference: a copy is written to the stack in single words and read back as
+// vectors, which stalls, and in small networks that takes as long as some of the products.
 template <class Scalar, class Finish>
-[[gnu::always_inline]] inline void multiply(ConstView<Scalar> a, RightFactor<Scalar> b,
-                                            View<Scalar> c, const Finish& finish,
-                                            Packing<Scalar>& packing) {
+[[gnu::noinline]] void multiply(const ConstView<Scalar>& a, const RightFactor<Scalar>& b,
+                                const View<Scalar>& c, const Finish& finish,
+                                Packing<Scalar>& packing) {
   if (Team* team = packing.team_for(c.rows, a.cols, c.cols)) {
     multiply_shared(a, b, c, finish, packing, *team);
   } else {
