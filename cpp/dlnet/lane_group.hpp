@@ -4,7 +4,6 @@
 #pragma once
 
 #include <algorithm>
-#include <functional>
 
 #include "groups.hpp"
 #include "lane_optimizer.hpp"
@@ -12,20 +11,31 @@
 
 namespace dlnet {
 
+// Whether the products of a square network have their width at compile time and waste little of a
+// register: these beat lanes.
+template <class Scalar>
+bool fills_fixed_products(const Widths& widths) {
+  const Index width = widths.front();
+  const bool is_square =
+      std::all_of(widths.begin(), widths.end(), [&](Index other) { return other == width; });
+  if (!is_square || fixed_width_number(width) == n_fixed_widths) return false;
+  const Index filled = (width + lanes<Scalar> - 1) / lanes<Scalar> * lanes<Scalar>;
+  return width == filled || (width > 10 && 5 * width >= 4 * filled);
+}
+
 // Whether networks of these widths are faster in lanes than one after another. Decided by shape,
-// scalar and instruction set alone, as measured at depth 3: networks that fill whole registers need
-// no lanes. With 32 registers of 64 bytes lanes win at widths 10, 20 and 50 and lose at 16, 32 and
-// 64; with 16 registers of 32 bytes they win as long as the matrices of a group stay in the first
-// caches, but for the square networks with products of their own.
+// scalar and instruction set alone, as measured at depth 3: with 32 registers of 64 bytes lanes win
+// at widths 10, 20 and 50 and lose at 16, 32 and 64, which fill whole registers; with 16 registers
+// of 32 bytes they win as long as the matrices of a group stay in the first caches.
 template <class Scalar>
 bool lanes_pay(const Widths& widths) {
   const Index widest = largest(widths);
-  const bool is_full = std::all_of(widths.begin(), widths.end(),
-                                   [](Index width) { return width % lanes<Scalar> == 0; });
-  if constexpr (vector_registers == 32) return widest <= 10 || (widest <= 50 && !is_full);
-  const bool is_square =
-      std::adjacent_find(widths.begin(), widths.end(), std::not_equal_to<>()) == widths.end();
-  if (is_full && is_square && widest <= widest_fixed) return false;
+  if constexpr (vector_registers == 32) {
+    const bool is_full = std::all_of(widths.begin(), widths.end(),
+                                     [](Index width) { return width % lanes<Scalar> == 0; });
+    return widest <= 10 || (widest <= 50 && !is_full);
+  }
+  if (fills_fixed_products<Scalar>(widths)) return false;
   return widest <= (sizeof(Scalar) == sizeof(float) ? 50 : 28);
 }
 
