@@ -278,7 +278,7 @@ class Loop:
         weights = self._coordinates.weights(layers)
         # Where nothing was added the data is what the earlier record asked for.
         record = earlier.record if earlier is not None and self._stood_still else setup.record
-        return Trajectory(data, weights, status, setup.method, record, state)
+        return Trajectory(data, weights, status, setup.method, record, state, setup.problem)
 
     def _dataset(self) -> xr.Dataset:
         records = self._blocks.collect()

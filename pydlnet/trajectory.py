@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ._validation import widths_of
 from .compression import Compression
 from .methods import Method
+from .problems import Problem
 from .quantities import Variable
 from .recording import Record
 
@@ -79,6 +80,9 @@ class Trajectory:
         Likewise.
     step : int
         The last step, counted from the start of the whole trajectory.
+    problem : Problem or None
+        What the last call of `run` minimised; None if the trajectory was opened from a file, which
+        knows its problem by description only.
     """
 
     data: xr.Dataset
@@ -87,6 +91,7 @@ class Trajectory:
     method: Method
     record: Record
     state: State = field(repr=False)
+    problem: Problem | None = field(default=None, repr=False)
 
     @property
     def step(self) -> int:

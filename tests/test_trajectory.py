@@ -373,3 +373,13 @@ def test_wrong_targets_are_refused_by_name(tmp_path):
         run.save(tmp_path / "folder.nc")
     with pytest.raises(FileNotFoundError, match=r"path: expected an existing folder.*missing"):
         run.save(tmp_path / "missing" / "a.nc")
+
+
+def test_a_trajectory_knows_what_the_last_run_minimised(tmp_path):
+    problems = [dln.TargetMatrix(np.eye(2)), dln.TargetMatrix(2 * np.eye(2))]
+    method = dln.GradientDescent(0.1)
+    first = dln.run(problems[0], dln.init.identity((2, 2)), method, n_steps=3)
+    assert first.problem is problems[0]
+    assert dln.run(problems[1], first, n_steps=3).problem is problems[1]
+    first.save(tmp_path / "run.nc")
+    assert dln.open(tmp_path / "run.nc").problem is None
