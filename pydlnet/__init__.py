@@ -7,7 +7,7 @@ update of all layers; step 0 is the start.
 
 from importlib.metadata import version as _version
 
-from . import chain, datasets, metrics
+from . import chain, datasets, metrics, theory
 from . import initialization as init
 from . import plots as plot
 from .ensembles import EnsembleTrajectory, run_ensemble
@@ -64,5 +64,6 @@ __all__ = [
     "plot",
     "run",
     "run_ensemble",
+    "theory",
     "whiten",
 ]

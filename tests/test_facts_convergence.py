@@ -107,6 +107,105 @@ def test_lemma_2_layers_stay_nearly_balanced_and_bounded(rate):
     assert trajectory.data["imbalance"].values.max() < 20 * rate
 
 
+def at_the_limit_of_balance(weights, allowed, seed):
+    """Insert invertible matrices between the layers until they are just delta-balanced."""
+    rng = np.random.default_rng(seed)
+    turns = [rng.standard_normal((w.shape[0],) * 2) for w in weights[:-1]]
+
+    def bent(size):
+        layers = [w.copy() for w in weights]
+        for j, turn in enumerate(turns):
+            matrix = np.eye(len(turn)) + size * turn
+            layers[j] = matrix @ layers[j]
+            layers[j + 1] = layers[j + 1] @ np.linalg.inv(matrix)
+        return layers
+
+    low, high = 0.0, 1e-2
+    assert max(reference.imbalance(bent(high))) > allowed
+    for _ in range(60):
+        middle = (low + high) / 2
+        fits = max(reference.imbalance(bent(middle))) <= allowed
+        low, high = (middle, high) if fits else (low, middle)
+    return bent(low)
+
+
+@pytest.mark.parametrize("sizes", [(2, 2, 2), (3, 4, 3), (4, 3, 5, 3), (2, 6, 2, 3, 2), (5, 1, 1)])
+@pytest.mark.parametrize("margin", [0.15, 0.5, 0.9])
+def test_theorem_1_and_lemma_2_from_random_starts_at_exactly_what_is_allowed(sizes, margin):
+    """The rate and the imbalance are the largest ones allowed, the bounds are the theorem's."""
+    for seed in range(4):
+        target, balanced = start_with_margin(sizes, margin, seed)
+        problem = dln.TargetMatrix(target)
+        delta = dln.theory.certificate(balanced, problem).balancedness_allowed
+        # The product of the bent layers is that of the balanced ones up to rounding, and so is
+        # delta: a billionth less is below it.
+        start = at_the_limit_of_balance(balanced, delta * (1 - 1e-9), seed)
+        found = dln.theory.certificate(start, problem)
+        assert found.holds
+        assert found.balancedness > 0.999 * found.balancedness_allowed
+        rate = found.learning_rate_allowed
+        data = dln.run(
+            problem,
+            start,
+            dln.GradientDescent(rate),
+            n_steps=300,
+            record=dln.Record(["loss", "imbalance", "layer_singular_values"], every=1),
+        ).data
+        losses = data["loss"].values
+        # A loss of order 1 is good to a few units of 1e-16, a decrease is 1e-10 or more of it.
+        assert np.all(losses[1:] <= found.contraction(rate) * losses[:-1] * (1 + 2e-15))
+        assert data["imbalance"].values.max() <= 2 * found.balancedness_allowed
+        norms = np.fmax.reduce(data["layer_singular_value"].values, axis=(1, 2))
+        assert norms.max() <= found.layer_norm_bound
+
+
+@pytest.mark.parametrize("distance", [0.1, 0.49])
+def test_section_3_residual_networks_near_the_identity_meet_the_conditions(distance):
+    """Identity layers and ||Phi - I||_F < 1/2: the margin is at least 1 - 2 ||Phi - I||_F."""
+    for seed in range(20):
+        shift = np.random.default_rng(seed).standard_normal((3, 3))
+        target = np.eye(3) + distance * shift / np.linalg.norm(shift)
+        found = dln.theory.certificate([np.eye(3)] * 4, dln.TargetMatrix(target))
+        assert found.holds
+        assert found.deficiency_margin >= 1 - 2 * distance - 1e-15
+
+
+@pytest.mark.parametrize(("depth", "value"), [(1, 0.6), (1, 1.3), (2, 0.9), (3, 1.05)])
+def test_theorem_1_reaches_the_accuracy_in_the_steps_it_says(depth, value):
+    """One entry, close to its target: the only case that is short enough to run to the end."""
+    problem = dln.TargetMatrix([[1.0]])
+    start = dln.init.balanced_from([[value]], (1,) * (depth + 1))
+    found = dln.theory.certificate(start, problem)
+    rate = found.learning_rate_allowed
+    goal = found.excess_loss / 20
+    n_steps = found.steps(rate, goal)
+    assert 1e3 < n_steps < 2e6
+    end = dln.run(problem, start, dln.GradientDescent(rate), n_steps=n_steps)
+    assert end.data["loss"].values[-1] <= goal
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4])
+def test_theorem_2_follows_from_theorem_1_at_its_margin(depth):
+    """A balanced start with just the margin that the theorem expects of a random one."""
+    d_0, scale = 16, 1 / 16 / 5
+    target = orthogonal(d_0, 8)[:1]
+    problem = dln.TargetMatrix(target)
+    sizes = (d_0, *[2] * (depth - 1), 1)
+    found = dln.theory.balanced_start_certificate(sizes, scale, problem)
+    start = dln.init.balanced_from(found.deficiency_margin * target, sizes)
+    own = dln.theory.certificate(start, problem)
+    assert own.deficiency_margin == pytest.approx(found.deficiency_margin, rel=1e-12)
+    # 10^5 is 2^(4-2/N) 6144 rounded up; the rate is a power up to 4 of the margin.
+    assert found.learning_rate_allowed == pytest.approx(
+        own.learning_rate_allowed * 6144 * 2 ** (4 - 2 / depth) / 1e5, rel=1e-11
+    )
+    # Both phases, from the contraction of Theorem 1 with the margins c and 1/2.
+    rate = found.learning_rate_allowed
+    exponent = 2 - 2 / depth
+    phases = [np.log(4) / found.deficiency_margin**exponent, np.log(1 / 8e-6) / 0.5**exponent]
+    assert sum(phases) / rate <= found.steps(rate, 1e-6) <= 4.1 * sum(phases) / rate
+
+
 @pytest.mark.parametrize(("size", "status"), [(2, "converged"), (5, "converged"), (10, "diverged")])
 def test_claim_4_without_balance_a_margin_is_not_enough(size, status):
     """Product 0.8 of target 1, rate 0.1, layers A and 0.8 / A: too large an A diverges."""
@@ -147,6 +246,107 @@ def test_claim_5_needs_an_even_depth():
         n_steps=5000,
     )
     assert trajectory.data["loss"].values[-1] < 1e-20
+
+
+@pytest.mark.parametrize("depth", [2, 4, 8])
+@pytest.mark.parametrize("rate", [1e-4, 0.1, 3.0])
+@pytest.mark.parametrize(("margin", "size"), [(0.01, 1), (0.6, 3), (0.99, 2)])
+def test_claim_4_there_is_an_unbalanced_start_that_diverges(depth, rate, margin, size):
+    """Whatever margin and rate: both inequalities of the docstring hold from step 1 on."""
+    failing = dln.theory.failure_without_balance(margin, rate, depth=depth, size=size)
+    found = dln.theory.certificate(failing.weights, failing.problem)
+    assert found.deficiency_margin >= margin
+    assert not found.holds
+    trajectory = dln.run(
+        failing.problem,
+        failing.weights,
+        dln.GradientDescent(rate),
+        n_steps=1000,
+        record=dln.Record(["loss", "weights"], every=1),
+    )
+    assert trajectory.status == "diverged"
+    losses = trajectory.data["loss"].values[:-1]
+    assert losses[0] == failing.loss_floor > 0
+    assert np.all(np.diff(losses) > 0)
+    entries = np.array([[w[0, 0] for w in layers] for layers in path(trajectory)[1:-1]])
+    product = np.prod(entries, axis=1)
+    largest, smallest = np.abs(entries).max(axis=1), np.abs(entries).min(axis=1)
+    assert np.all(rate * product * (product - 1) >= 3 * largest**2)
+    assert np.all(rate * (4 * product - 1) >= 7 * largest / smallest)
+    assert np.all(product[1:] >= 4 * product[:-1])
+
+
+def test_claim_4_at_an_extreme_rate():
+    """Layers of order 1 are enough there, as the first step takes them out of the range."""
+    failing = dln.theory.failure_without_balance(0.5, 1e200)
+    assert [w[0, 0] for w in failing.weights] == [1.0, 0.75]
+    method = dln.GradientDescent(1e200)
+    assert dln.run(failing.problem, failing.weights, method, n_steps=9).status == "diverged"
+
+
+def test_claim_4_the_same_start_converges_at_a_smaller_rate():
+    """The start fails for its rate, not for every rate."""
+    failing = dln.theory.failure_without_balance(0.5, 0.1)
+    end = dln.run(failing.problem, failing.weights, dln.GradientDescent(1e-6), n_steps=1000)
+    assert end.data["loss"].values[-1] < 1e-6 * failing.loss_floor
+
+
+@pytest.mark.parametrize("depth", [2, 4, 6])
+@pytest.mark.parametrize("rate", [1e-3, 0.05, 0.4])
+@pytest.mark.parametrize("diagonal", [True, False])
+def test_claim_5_there_is_a_balanced_start_above_its_floor(depth, rate, diagonal):
+    basis = np.eye(4) if diagonal else orthogonal(4, seed=9)
+    target = (basis * [1.0, 0.8, -0.3, -0.6]) @ basis.T
+    failing = dln.theory.failure_without_margin((target + target.T) / 2, depth=depth)
+    assert failing.loss_floor == pytest.approx((0.3**2 + 0.6**2) / 2, rel=1e-13)
+    found = dln.theory.certificate(failing.weights, failing.problem)
+    assert found.balancedness == 0.0
+    assert found.deficiency_margin < 0
+    trajectory = dln.run(
+        failing.problem, failing.weights, dln.GradientDescent(rate), n_steps=20_000
+    )
+    losses = trajectory.data["loss"].values
+    assert trajectory.status in ("finished", "diverged")
+    # The residual is good to a few units of 1e-16 in each entry.
+    assert np.nanmin(losses) >= failing.loss_floor * (1 - 1e-14)
+
+
+def test_claim_5_without_arguments():
+    failing = dln.theory.failure_without_margin()
+    assert (len(failing.weights), failing.loss_floor) == (4, 0.125)
+    assert "Claim 5" in failing.claim
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"depth": 3}, "depth: expected an even number of layers, got 3"),
+        ({"target": np.eye(2)}, "target: expected a negative eigenvalue"),
+        ({"target": [[0.0, 1.0], [-1.0, 0.0]]}, "target: expected a symmetric matrix"),
+        ({"target": np.ones((2, 3))}, "target: expected a symmetric matrix"),
+        ({"target": np.ones((2, 2))}, "target: expected a negative eigenvalue"),
+    ],
+)
+def test_claim_5_is_about_even_depths_and_negative_eigenvalues(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        dln.theory.failure_without_margin(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((0.5, 0.1, 3), "depth: expected an even number"),
+        ((1.0, 0.1, 2), "deficiency_margin: expected"),
+        ((0.0, 0.1, 2), "deficiency_margin: expected"),
+        ((np.nextafter(1.0, 0.0), 0.1, 2), "deficiency_margin: expected"),
+        ((0.5, 0.0, 2), "learning_rate: expected"),
+        ((0.5, 1e-200, 2), "learning_rate: the start .* leaves the range"),
+    ],
+)
+def test_claim_4_takes_even_depths_and_what_is_in_range(arguments, message):
+    margin, rate, depth = arguments
+    with pytest.raises(ValueError, match=message):
+        dln.theory.failure_without_balance(margin, rate, depth=depth)
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 5])
