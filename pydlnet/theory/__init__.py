@@ -5,6 +5,7 @@ where they do not apply.
 """
 
 from .certificates import Certificate, certificate
+from .checks import check
 from .failures import FailingStart, failure_without_balance, failure_without_margin
 from .random_starts import (
     BalancedStartCertificate,
@@ -19,6 +20,7 @@ __all__ = [
     "balanced_probability",
     "balanced_start_certificate",
     "certificate",
+    "check",
     "failure_without_balance",
     "failure_without_margin",
 ]
