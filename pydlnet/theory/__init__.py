@@ -1,12 +1,30 @@
-"""The theory of deep linear networks, computed: conditions, bounds, starts that fail.
+"""The theory of deep linear networks, computed: exact solutions, bounds, velocities, certificates.
 
-Every function names the paper and the theorem it takes its formulas from, and raises ValueError
-where they do not apply.
+Layer j is ``weights[j - 1]``, of shape (d_j, d_{j-1}), as everywhere in the package. Flows are
+dW_j/dt = -d phi / d W_j and, unless a function says otherwise, the loss is 1/2 ||W - target||_F^2,
+that of `pydlnet.TargetMatrix`. Every function names the paper and the theorem it takes its formulas
+from, and raises ValueError where they do not apply.
 """
 
-from .certificates import Certificate, certificate
+from .certificates import (
+    Certificate,
+    certificate,
+)
 from .checks import check
-from .failures import FailingStart, failure_without_balance, failure_without_margin
+from .escape import (
+    escape_time,
+    plateau_time,
+    staircase,
+)
+from .failures import (
+    FailingStart,
+    failure_without_balance,
+    failure_without_margin,
+)
+from .modes import (
+    mode_strength,
+    mode_time,
+)
 from .random_starts import (
     BalancedStartCertificate,
     balanced_probability,
@@ -21,6 +39,11 @@ __all__ = [
     "balanced_start_certificate",
     "certificate",
     "check",
+    "escape_time",
     "failure_without_balance",
     "failure_without_margin",
+    "mode_strength",
+    "mode_time",
+    "plateau_time",
+    "staircase",
 ]
