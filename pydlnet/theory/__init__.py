@@ -21,6 +21,12 @@ from .failures import (
     failure_without_balance,
     failure_without_margin,
 )
+from .identity_start import (
+    eigenvalue_descent,
+    identity_descent,
+    identity_flow,
+    identity_loss_floor,
+)
 from .modes import (
     mode_strength,
     mode_time,
@@ -39,9 +45,13 @@ __all__ = [
     "balanced_start_certificate",
     "certificate",
     "check",
+    "eigenvalue_descent",
     "escape_time",
     "failure_without_balance",
     "failure_without_margin",
+    "identity_descent",
+    "identity_flow",
+    "identity_loss_floor",
     "mode_strength",
     "mode_time",
     "plateau_time",
