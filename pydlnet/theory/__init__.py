@@ -36,6 +36,10 @@ from .random_starts import (
     balanced_probability,
     balanced_start_certificate,
 )
+from .riccati import (
+    two_layer_flow,
+    two_layer_gram,
+)
 
 __all__ = [
     "BalancedStartCertificate",
@@ -56,4 +60,6 @@ __all__ = [
     "mode_time",
     "plateau_time",
     "staircase",
+    "two_layer_flow",
+    "two_layer_gram",
 ]
