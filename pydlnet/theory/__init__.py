@@ -27,6 +27,10 @@ from .identity_start import (
     identity_flow,
     identity_loss_floor,
 )
+from .infinite_depth import (
+    infinite_depth_spectrum,
+    infinite_depth_velocity,
+)
 from .modes import (
     mode_strength,
     mode_time,
@@ -56,6 +60,8 @@ __all__ = [
     "identity_descent",
     "identity_flow",
     "identity_loss_floor",
+    "infinite_depth_spectrum",
+    "infinite_depth_velocity",
     "mode_strength",
     "mode_time",
     "plateau_time",
