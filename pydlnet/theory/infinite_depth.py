@@ -100,7 +100,7 @@ def infinite_depth_velocity(end_to_end: ArrayLike, gradient: ArrayLike) -> Float
     left, sigma, right = _core.svd(matrix)
     # The logarithm makes 1 / 70 of a strength out of a zero that is rounded to 1e-16.
     sigma[sigma <= max(matrix.shape) * np.finfo(np.float64).eps * sigma[0]] = 0.0
-    inner = chain.product([right, slope, np.ascontiguousarray(left.T)])
+    inner = chain.product([right, slope, left.T])
     moved = -infinite_depth_spectrum(sigma) * inner
-    result: FloatArray = chain.product([np.ascontiguousarray(right.T), moved, left])
+    result: FloatArray = chain.product([right.T, moved, left])
     return result

@@ -64,9 +64,7 @@ def two_layer_flow(weights: Sequence[ArrayLike], target: ArrayLike, times: Array
     array([0.01     , 0.1526577])
     """
     factors, n_inputs = _factors(weights, target, times)
-    return np.stack(
-        [chain.product([np.ascontiguousarray(q[:n_inputs].T), q[n_inputs:]]) for q in factors]
-    )
+    return np.stack([chain.product([q[:n_inputs].T, q[n_inputs:]]) for q in factors])
 
 
 def two_layer_gram(weights: Sequence[ArrayLike], target: ArrayLike, times: ArrayLike) -> FloatArray:
@@ -105,7 +103,7 @@ def two_layer_gram(weights: Sequence[ArrayLike], target: ArrayLike, times: Array
        to rich: exact learning dynamics in deep linear networks", 2024. arXiv:2409.14623
     """
     factors, _ = _factors(weights, target, times)
-    return np.stack([chain.product([np.ascontiguousarray(q.T), q]) for q in factors])
+    return np.stack([chain.product([q.T, q]) for q in factors])
 
 
 def _factors(
@@ -119,8 +117,8 @@ def _factors(
         raise ValueError(f"times: expected a vector, got an array of shape {t.shape}")
     rates, vectors = _eigen(goal, _balance(first, second))
     start = np.vstack([first.T, second])
-    coefficients = chain.product([start, np.ascontiguousarray(vectors.T)])
-    noise = chain.product([np.abs(start), np.ascontiguousarray(np.abs(vectors.T))])
+    coefficients = chain.product([start, vectors.T])
+    noise = chain.product([np.abs(start), np.abs(vectors.T)])
     coefficients[np.abs(coefficients) <= 4.0 * _EPSILON * noise] = 0.0
     return [
         chain.product([_evolve(coefficients, rates, time), vectors]) for time in t.tolist()
@@ -139,8 +137,8 @@ def _balance(first: FloatArray, second: FloatArray) -> float:
     # Scaled by the largest entry: squares of very small or very large entries leave the range.
     unit = max(float(np.max(np.abs(first))), float(np.max(np.abs(second)))) or 1.0
     first, second = first / unit, second / unit
-    inner = chain.product([second, np.ascontiguousarray(second.T)])
-    outer = chain.product([np.ascontiguousarray(first.T), first])
+    inner = chain.product([second, second.T])
+    outer = chain.product([first.T, first])
     imbalance = inner - outer
     allowed = _BALANCE_TOLERANCE * max(np.max(np.abs(inner)), np.max(np.abs(outer)))
     lam = float(np.trace(imbalance)) / len(imbalance)
