@@ -11,6 +11,12 @@ from .certificates import (
     certificate,
 )
 from .checks import check
+from .edge import (
+    stability_limit,
+    two_cycle,
+    two_cycle_limit,
+    two_cycle_multiplier,
+)
 from .escape import (
     escape_time,
     plateau_time,
@@ -65,7 +71,11 @@ __all__ = [
     "mode_strength",
     "mode_time",
     "plateau_time",
+    "stability_limit",
     "staircase",
+    "two_cycle",
+    "two_cycle_limit",
+    "two_cycle_multiplier",
     "two_layer_flow",
     "two_layer_gram",
 ]
