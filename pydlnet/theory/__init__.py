@@ -50,11 +50,16 @@ from .riccati import (
     two_layer_flow,
     two_layer_gram,
 )
+from .subspace import (
+    InvariantSubspace,
+    invariant_subspace,
+)
 
 __all__ = [
     "BalancedStartCertificate",
     "Certificate",
     "FailingStart",
+    "InvariantSubspace",
     "balanced_probability",
     "balanced_start_certificate",
     "certificate",
@@ -68,6 +73,7 @@ __all__ = [
     "identity_loss_floor",
     "infinite_depth_spectrum",
     "infinite_depth_velocity",
+    "invariant_subspace",
     "mode_strength",
     "mode_time",
     "plateau_time",

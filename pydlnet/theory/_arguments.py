@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._validation import FloatArray, as_array, as_count
+from .._validation import INT64_MAX, FloatArray, IndexArray, as_array, as_count
 
 
 def as_depth(depth: Any) -> float:
@@ -22,6 +22,18 @@ def as_times(times: ArrayLike, name: str) -> FloatArray:
     if (result < 0.0).any():
         raise ValueError(f"{name}: expected numbers >= 0, got {result[result < 0.0][0]}")
     return result
+
+
+def as_steps(steps: ArrayLike) -> IndexArray:
+    """Return integers >= 0."""
+    array = np.asarray(steps)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"steps: expected integers, got dtype {array.dtype}")
+    if array.size == 0 or (array < 0).any() or (array > INT64_MAX).any():
+        raise ValueError(
+            f"steps: expected at least one integer, all >= 0 and <= {INT64_MAX}, got {steps!r}"
+        )
+    return array.astype(np.int64)
 
 
 def as_modes(targets: ArrayLike, starts: ArrayLike) -> tuple[FloatArray, FloatArray]:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .. import chain
-from .._validation import FloatArray, IndexArray, as_array, as_count, as_matrix, as_real
-from ._arguments import as_times, broadcast
+from .._validation import FloatArray, as_array, as_count, as_matrix, as_real
+from ._arguments import as_steps, as_times, broadcast
 from .modes import mode_strength
 
 __all__ = ["eigenvalue_descent", "identity_descent", "identity_flow", "identity_loss_floor"]
@@ -73,7 +73,7 @@ def eigenvalue_descent(
     rate = as_real(learning_rate, "learning_rate", positive=True)
     decay = as_real(weight_decay, "weight_decay", minimum=0.0)
     target, d = broadcast(targets=as_array(targets, "targets"), starts=as_array(starts, "starts"))
-    wanted = _as_steps(steps)
+    wanted = as_steps(steps)
     distinct, place = np.unique(wanted, return_inverse=True)
     result = np.empty((distinct.size, *d.shape))
     step = 0
@@ -237,15 +237,6 @@ def _descend(
     new = d - rate * (power * (power * d - target) + decay * d)
     # Infinity stays what it is: its own step would be inf - inf.
     return np.where(np.isfinite(d), new, d)
-
-
-def _as_steps(steps: ArrayLike) -> IndexArray:
-    array = np.asarray(steps)
-    if array.dtype.kind not in "iu":
-        raise TypeError(f"steps: expected integers, got dtype {array.dtype}")
-    if array.size == 0 or (array < 0).any():
-        raise ValueError(f"steps: expected at least one integer, all >= 0, got {steps!r}")
-    return array.astype(np.int64)
 
 
 def _eigen(target: ArrayLike) -> tuple[FloatArray, FloatArray]:
