@@ -7,7 +7,7 @@ update of all layers; step 0 is the start.
 
 from importlib.metadata import version as _version
 
-from . import chain, datasets, metrics, theory
+from . import baselines, chain, datasets, metrics, theory
 from . import initialization as init
 from . import plots as plot
 from .ensembles import EnsembleTrajectory, run_ensemble
@@ -55,6 +55,7 @@ __all__ = [
     "TargetMatrix",
     "Trajectory",
     "__version__",
+    "baselines",
     "chain",
     "datasets",
     "init",
