@@ -5,6 +5,7 @@ import pytest
 import reference
 from helpers import network, orthogonal
 from hypothesis import given
+from hypothesis import strategies as st
 from strategies import matrices, networks, seeds
 
 import pydlnet as dln
@@ -59,6 +60,76 @@ def test_known_ranks():
     assert dln.metrics.effective_rank(np.eye(4)) == pytest.approx(4, rel=1e-14)
     assert dln.metrics.effective_rank(np.ones((4, 7))) == pytest.approx(1, rel=1e-12)
     assert dln.metrics.stable_rank(np.diag([2.0, 1.0, 1.0])) == pytest.approx(1.5, rel=1e-14)
+
+
+@given(matrices, st.floats(0.3, 20))
+def test_schatten_norms_are_their_definition(matrix, p):
+    values = reference.singular_values(matrix)
+    expected = values[0] * np.sum((values / values[0]) ** p) ** (1 / p)
+    # Singular values have absolute errors; a small one enters with its p-th power. Those of random
+    # matrices up to 12 x 12 are almost always above 1e-3 of the largest.
+    assert dln.metrics.schatten_norm(matrix, p) == pytest.approx(expected, rel=1e-9)
+    assert dln.metrics.schatten_norm(values, p) == pytest.approx(expected, rel=1e-12)
+    assert dln.metrics.schatten_norm(values[::-1], p) == pytest.approx(expected, rel=1e-12)
+
+
+@given(matrices)
+def test_schatten_norms_have_the_known_ones_among_them(matrix):
+    assert dln.metrics.schatten_norm(matrix, 1) == pytest.approx(
+        reference.nuclear_norm(matrix), rel=1e-12
+    )
+    assert dln.metrics.schatten_norm(matrix, 2) == pytest.approx(np.linalg.norm(matrix), rel=1e-12)
+    # From 1 to 12^(1/p) times the largest.
+    assert dln.metrics.schatten_norm(matrix, 1e6) == pytest.approx(
+        np.linalg.norm(matrix, 2), rel=3e-6
+    )
+
+
+@pytest.mark.parametrize("scale", [5e-324, 1e-300, 1e-5, 1e300])
+@pytest.mark.parametrize("p", [0.05, 0.5, 1.0, 3.0, 300.0])
+def test_schatten_norms_do_not_leave_the_range_on_the_way(scale, p):
+    """Four equal values: 4^(1/p) times the value, infinite only if that is."""
+    with np.errstate(over="ignore"):
+        expected = np.exp(np.log(4) / p + np.log(scale)) if p < 0.1 else scale * 4 ** (1 / p)
+    # 1e-12 for the logarithms of numbers up to e^700.
+    assert dln.metrics.schatten_norm(np.full(4, scale), p) == pytest.approx(expected, rel=1e-12)
+
+
+def test_schatten_norms_that_leave_the_range_are_infinite():
+    assert dln.metrics.schatten_norm([1.0, 1.0], 1e-4) == np.inf
+    assert dln.metrics.schatten_norm([1e308, 1e308], 1) == np.inf
+    # 2^(1/p) = e^1386 alone is out of range, its product with 1e-300 is not.
+    assert dln.metrics.schatten_norm([1e-300, 1e-300], 5e-4) == pytest.approx(
+        np.exp(np.log(2) / 5e-4 - 300 * np.log(10)), rel=1e-11
+    )
+    assert dln.metrics.schatten_norm([3.0], 5e-324) == 3.0
+
+
+def test_schatten_quasi_norms_do_not_count_the_rounding_of_zeros():
+    """Rank one: all of them are the norm, though computed values of 1e-17 would add 0.02 each."""
+    matrix = np.outer([1.0, 2.0, 2.0, 0.1], [0.3, 0.4, 0.7])
+    values = np.linalg.svd(matrix, compute_uv=False)
+    assert dln.metrics.schatten_norm(matrix, 0.1) == pytest.approx(values[0], rel=1e-13)
+    assert dln.metrics.schatten_norm(np.append(values[:1], 1e-17), 0.1) > 1.01 * values[0]
+    assert dln.metrics.schatten_norm(np.zeros((2, 3)), 0.5) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("values", "p", "error", "message"),
+    [
+        ([1.0, -1.0], 1, ValueError, "matrix_or_values: .*got -1"),
+        ([1.0, np.nan], 1, ValueError, "matrix_or_values"),
+        (np.ones((2, 2, 2)), 1, ValueError, r"matrix_or_values: .*\(2, 2, 2\)"),
+        ([], 1, ValueError, "matrix_or_values"),
+        (["a"], 1, TypeError, "matrix_or_values"),
+        ([1.0], 0, ValueError, "p: .*got 0"),
+        ([1.0], np.inf, ValueError, "p: .*got inf"),
+        ([1.0], "1", TypeError, "p: "),
+    ],
+)
+def test_wrong_arguments_of_schatten_norms(values, p, error, message):
+    with pytest.raises(error, match=message):
+        dln.metrics.schatten_norm(values, p)
 
 
 @given(networks())
