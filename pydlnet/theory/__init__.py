@@ -37,6 +37,12 @@ from .infinite_depth import (
     infinite_depth_spectrum,
     infinite_depth_velocity,
 )
+from .low_rank import (
+    SingularVelocities,
+    singular_value_velocity,
+    singular_velocities,
+)
+from .low_rank_comparison import compare_singular_values
 from .modes import (
     mode_strength,
     mode_time,
@@ -60,10 +66,12 @@ __all__ = [
     "Certificate",
     "FailingStart",
     "InvariantSubspace",
+    "SingularVelocities",
     "balanced_probability",
     "balanced_start_certificate",
     "certificate",
     "check",
+    "compare_singular_values",
     "eigenvalue_descent",
     "escape_time",
     "failure_without_balance",
@@ -77,6 +85,8 @@ __all__ = [
     "mode_strength",
     "mode_time",
     "plateau_time",
+    "singular_value_velocity",
+    "singular_velocities",
     "stability_limit",
     "staircase",
     "two_cycle",
