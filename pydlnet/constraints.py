@@ -7,7 +7,7 @@ matrix sum_i y_i A_i, which is orthogonal to the set.
 from typing import Protocol
 
 import numpy as np
-import scipy.linalg
+import scipy
 
 from ._validation import FloatArray, check_finite
 from .problems import MatrixCompletion, MatrixSensing

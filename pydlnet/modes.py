@@ -4,9 +4,9 @@ import itertools
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 import xarray as xr
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from . import _core
 from ._validation import FloatArray, IndexArray, as_real
@@ -199,7 +199,7 @@ class _Path:
         """Put record t in the order of a neighbour that is in order."""
         record = self._records[t]
         left, right = self._left[before], self._right[before]
-        _, order = linear_sum_assignment(_scores(record, left, right), maximize=True)
+        _, order = scipy.optimize.linear_sum_assignment(_scores(record, left, right), maximize=True)
         mixed = np.zeros(order.size, dtype=np.bool_)
         result = [record.values[order], record.left[:, order], record.right[:, order]]
         signs = np.where(_dots(left, result[1]) + _dots(right, result[2]) < 0.0, -1.0, 1.0)
