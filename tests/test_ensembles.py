@@ -285,6 +285,26 @@ def test_a_loss_that_raises_in_a_thread():
     assert "raised by the loss of run 2 at step 7" in caught.value.__notes__
 
 
+@pytest.mark.parametrize("batch_size", [None, 500])
+@pytest.mark.parametrize("users", [2, 3])
+def test_threads_never_share_the_workspace_of_a_loss(users, batch_size):
+    """More threads than members of one problem, fewer than members."""
+    rng = np.random.default_rng(5)
+    problems = []
+    for _ in range(3):
+        inputs = rng.standard_normal((600, 12))
+        outputs = inputs @ rng.standard_normal((12, 9))
+        problems += [dln.Regression(inputs, outputs, power=4)] * users
+    layers = [network((12, 10, 9), seed=k) for k in range(3 * users)]
+    method = dln.GradientDescent(1e-4, batch_size=batch_size)
+    ensembles = [
+        dln.run_ensemble(problems, layers, method, n_steps=60, rng=1, threads=threads)
+        for threads in (1, 2, 6)
+    ]
+    for other in ensembles[1:]:
+        assert_same_bits(other.data.loss.values, ensembles[0].data.loss.values)
+
+
 def test_time_limit_ends_those_that_have_one(path):
     stops = [dln.Stop(seconds=0.0), dln.Stop(loss=1e-2)]
     problem = dln.TargetMatrix(np.eye(3))

@@ -68,6 +68,43 @@ class Turns {
   bool has_begun_ = false;
 };
 
+// Hands out the losses of the problems, so that no two threads ever work with the same ones, whose
+// workspaces are theirs alone.
+template <class Scalar>
+class LossShares {
+ public:
+  explicit LossShares(const Members<Scalar>& members)
+      : members_(members), n_users_(members.problems.size()), n_given_(members.problems.size()) {
+    for (const Member& member : members.list) ++n_users_[member.problem];
+  }
+
+  // Those of a member alone; null where members outnumber them, and every thread has its own. To be
+  // called once for each member.
+  std::optional<std::size_t> take(std::size_t member) {
+    const std::size_t problem = members_.list[member].problem;
+    if (are_fewer(problem)) return std::nullopt;
+    return n_given_[problem]++;
+  }
+
+  std::size_t most_threads() const {
+    std::size_t most = std::numeric_limits<std::size_t>::max();
+    for (std::size_t problem = 0; problem < n_users_.size(); ++problem) {
+      if (are_fewer(problem)) most = std::min(most, n_losses(problem));
+    }
+    return most;
+  }
+
+ private:
+  std::size_t n_losses(std::size_t problem) const {
+    return members_.problems[problem].losses.size();
+  }
+  bool are_fewer(std::size_t problem) const { return n_losses(problem) < n_users_[problem]; }
+
+  const Members<Scalar>& members_;
+  std::vector<std::size_t> n_users_;  // by problem
+  std::vector<std::size_t> n_given_;
+};
+
 // Members can share the lanes of a register if these are equal.
 using LaneKey = std::tuple<Method, bool, bool>;
 
@@ -82,10 +119,12 @@ class Ensemble final : public EnsembleSession<Scalar> {
       : members_(std::move(members)), group_of_(members_.list.size()) {
     const bool in_lanes =
         path == Path::lanes || (path == Path::by_shape && lanes_pay<Scalar>(members_.widths));
+    LossShares<Scalar> shares(members_);
+    most_threads_ = shares.most_threads();
     std::map<LaneKey, std::vector<std::size_t>> open;  // groups with lanes to fill
     for (std::size_t k = 0; k < members_.list.size(); ++k) {
       if (!in_lanes || !LaneGroup<Scalar>::takes(members_, k)) {
-        add(std::make_unique<SingleGroup<Scalar>>(members_, k), {k});
+        add(std::make_unique<SingleGroup<Scalar>>(members_, k, shares.take(k)), {k});
         continue;
       }
       std::vector<std::size_t>& group = open[lane_key(members_.method_of(k).settings)];
@@ -113,7 +152,7 @@ class Ensemble final : public EnsembleSession<Scalar> {
   bool advance(const EnsemblePlan<Scalar>& plan, double seconds, std::size_t n_threads) override {
     for (Member& member : members_.list) member.waits.reset();
     Turns<Scalar> turns(with_work(plan.until), seconds);
-    take_turns(turns, plan, std::min(n_threads, turns.waiting().size()));
+    take_turns(turns, plan, std::min({n_threads, most_threads_, turns.waiting().size()}));
     if (turns.error()) {
       failed_ = turns.failed();
       std::rethrow_exception(turns.error());
@@ -190,6 +229,7 @@ class Ensemble final : public EnsembleSession<Scalar> {
   std::vector<std::unique_ptr<Group<Scalar>>> groups_;
   std::vector<Group<Scalar>*> group_of_;  // by member
   Queue order_;
+  std::size_t most_threads_;
   const Group<Scalar>* failed_ = nullptr;
 };
 

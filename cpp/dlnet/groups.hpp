@@ -36,8 +36,9 @@ inline End end_at_record(End why, bool is_finite, bool is_batched, double loss, 
 template <class Scalar>
 class SingleGroup final : public Group<Scalar> {
  public:
-  SingleGroup(Members<Scalar>& members, std::size_t member)
-      : members_(members), member_(member), descent_(open(members, member)) {}
+  // `own`: which losses of its problem are this member's; null where every thread has its own.
+  SingleGroup(Members<Scalar>& members, std::size_t member, std::optional<std::size_t> own)
+      : members_(members), member_(member), own_(own), descent_(open(members, member)) {}
 
   void start() override { descent_.start_at(0, {}); }
 
@@ -94,7 +95,7 @@ class SingleGroup final : public Group<Scalar> {
   const std::vector<Losses<Scalar>>& losses() const { return members_.problem_of(member_).losses; }
 
   void take_losses(std::size_t thread) {
-    const Losses<Scalar>& mine = losses()[std::min(thread, losses().size() - 1)];
+    const Losses<Scalar>& mine = losses()[own_.value_or(thread)];
     descent_.use(mine.full, mine.batch);
   }
 
@@ -121,6 +122,7 @@ class SingleGroup final : public Group<Scalar> {
 
   Members<Scalar>& members_;
   std::size_t member_;
+  std::optional<std::size_t> own_;
   Descent<Scalar> descent_;
   std::int64_t reached_ = -1;
 };

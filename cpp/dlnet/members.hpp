@@ -1,6 +1,7 @@
 // The members of an ensemble: what each one is and how far it has come.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <memory>
@@ -28,7 +29,7 @@ struct Losses {
 
 template <class Scalar>
 struct MemberProblem {
-  std::vector<Losses<Scalar>> losses;  // one a thread if several members share the problem
+  std::vector<Losses<Scalar>> losses;  // equal ones, for members or threads that share the problem
   std::shared_ptr<const Knowledge> knowledge;
 };
 
