@@ -80,17 +80,17 @@ class SpectrumQueue {
     if (!record.is_wanted()) return;
     Shape& shape = *find(matrix.rows(), matrix.cols());
     if (shape.one) {
-      shape.one->compute(matrix.data(), matrix.stride());
+      guard([&] { shape.one->compute(matrix.data(), matrix.stride()); });
       record.write(shape.one->singular_values(), shape.k());
       return;
     }
     shape.lanes->put(shape.n_waiting, matrix.data(), matrix.stride());
     shape.records[static_cast<std::size_t>(shape.n_waiting++)] = record;
-    if (shape.n_waiting == LaneSpectrum::width) finish(shape);
+    if (shape.n_waiting == LaneSpectrum::width) guard([&] { shape.finish(); });
   }
 
   void flush() {
-    for (Shape& shape : shapes_) finish(shape);
+    for (Shape& shape : shapes_) guard([&] { shape.finish(); });
   }
 
  private:
@@ -125,9 +125,10 @@ class SpectrumQueue {
   };
 
   // After a failure nothing waits any more: the arrays may be gone by the next time.
-  void finish(Shape& shape) {
+  template <class Work>
+  void guard(const Work& work) {
     try {
-      shape.finish();
+      work();
     } catch (...) {
       for (Shape& other : shapes_) other.n_waiting = 0;
       throw;
