@@ -3,7 +3,7 @@
 
 #include <pybind11/stl.h>
 
-#include <array>
+#include <algorithm>
 
 #include "arrays.hpp"
 

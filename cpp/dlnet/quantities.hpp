@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <array>
+#include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "view.hpp"
 
