@@ -16,7 +16,7 @@ from .ensemble_loop import Column, EnsembleLoop, EnsembleSetup, Outcome
 from .ensemble_records import over_runs
 from .loop import VERSION
 from .methods import Method
-from .problems import Problem
+from .problems import EndToEndLoss, Problem
 from .recording import Record, Stop
 from .simulate import LARGEST_STEP, _check_knowledge, _wrong_type
 from .trajectory import TIME_ATTRIBUTES, Trajectory, to_dataset
@@ -132,7 +132,7 @@ def run_ensemble(
     are left with what they have (status "interrupted").
 
     Functions of the user's (a quantity, a condition of `stop`, an `EndToEndLoss`) are called from
-    one thread at a time.
+    the thread that called this one: where there is an `EndToEndLoss`, it does all the work.
 
     Examples
     --------
@@ -194,10 +194,16 @@ def _check(
         record=record,
         widths=widths_of(members["starts"][0]),
         n_steps=as_count(n_steps, "n_steps", 0, LARGEST_STEP),
-        n_threads=as_count(threads, "threads", 1, LARGEST_POOL),
+        n_threads=_as_threads(threads, members["problems"]),
     )
     _check_members(setup)
     return setup
+
+
+def _as_threads(threads: int, problems: list[Problem]) -> int:
+    """Return how many threads to use: one where a function of the user's is called in them."""
+    count = as_count(threads, "threads", 1, LARGEST_POOL)
+    return 1 if any(isinstance(problem, EndToEndLoss) for problem in problems) else count
 
 
 def _check_members(setup: EnsembleSetup) -> None:

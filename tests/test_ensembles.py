@@ -2,6 +2,8 @@
 
 import functools
 import json
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -271,7 +273,20 @@ def test_what_a_function_raises_names_run_and_step(path):
     assert "run 1" in " ".join(caught.value.__notes__)
 
 
-def test_a_loss_that_raises_in_a_thread():
+def test_a_loss_of_the_users_is_called_from_one_thread():
+    callers = set()
+
+    def loss(w):
+        callers.add(threading.get_ident())
+        time.sleep(0.002)
+        return 0.0, w
+
+    problems = [dln.EndToEndLoss(loss, (2, 2)), dln.TargetMatrix(np.eye(2))] * 2
+    dln.run_ensemble(problems, starts((2, 2), 4), dln.GradientDescent(0.5), n_steps=8, threads=4)
+    assert callers == {threading.get_ident()}
+
+
+def test_a_loss_that_raises():
     def loss(w):
         if w[0, 0] > 5:
             raise ArithmeticError("too large")
