@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from . import _core
 from ._validation import IndexArray
 from .ensemble_records import Arrays, EnsembleRecords
-from .interruption import noticing_interruption
+from .interruption import Interruption
 from .loop import SECONDS_A_SLICE
 from .methods import Method
 from .observers import Observers
@@ -175,14 +175,11 @@ class EnsembleLoop:
             "has_condition": np.array([s.condition is not None for s in stops], np.int64),
         }
 
-    def execute(self, show_progress: bool | None) -> Outcome:
+    def execute(self, show_progress: bool | None, interruption: Interruption) -> Outcome:
         """Take the steps and return what came of them."""
         began = time.monotonic()
         n_all_steps = self._setup.n_members * self._setup.n_steps
-        with (
-            noticing_interruption() as interruption,
-            Progress(0, n_all_steps, show_progress) as progress,
-        ):
+        with Progress(0, n_all_steps, show_progress) as progress:
             self._begin()
             while not (ended := _core.members_ended(self._session)).all():
                 self._advance(ended, time.monotonic() - began)
@@ -190,8 +187,7 @@ class EnsembleLoop:
                 if interruption:
                     self._end_members(np.inf, "interrupted")
                 self._end_members(time.monotonic() - began, "time_limit")
-            # Inside, as the interpreter waits for what is counted there before it goes away.
-            return self._complete()
+        return self._complete()
 
     def _begin(self) -> None:
         setup = self._setup

@@ -14,6 +14,7 @@ from . import _core
 from ._validation import as_count, as_rng, as_weights, seed_from, widths_of
 from .ensemble_loop import Column, EnsembleLoop, EnsembleSetup, Outcome
 from .ensemble_records import over_runs
+from .interruption import noticing_interruption
 from .loop import VERSION
 from .methods import Method
 from .problems import EndToEndLoss, Problem
@@ -151,11 +152,14 @@ def run_ensemble(
     if progress is not None and not isinstance(progress, bool | np.bool_):
         raise TypeError(f"progress: expected a bool or None, got {type(progress).__name__}")
     began = time.monotonic()
-    outcome = EnsembleLoop(setup).execute(progress)
-    descriptions = _descriptions(setup)
-    data = _dataset(setup, outcome, descriptions)
-    data.attrs = _attributes(setup, descriptions, time.monotonic() - began)
-    return EnsembleTrajectory(data, outcome.weights, outcome.status)
+    loop = EnsembleLoop(setup)
+    # To the end, as the interpreter waits for what is counted there before it goes away.
+    with noticing_interruption() as interruption:
+        outcome = loop.execute(progress, interruption)
+        descriptions = _descriptions(setup)
+        data = _dataset(setup, outcome, descriptions)
+        data.attrs = _attributes(setup, descriptions, time.monotonic() - began)
+        return EnsembleTrajectory(data, outcome.weights, outcome.status)
 
 
 def _check(

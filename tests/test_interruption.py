@@ -12,6 +12,9 @@ weights = dln.init.gaussian((20, 20, 20), end_to_end_scale=0.1, rng=0)
 def endless(_=None):
     return dln.run(problem, weights, dln.GradientDescent(1e-9), n_steps=10**12)
 
+def endless_ensemble():
+    return dln.run_ensemble(problem, weights, dln.GradientDescent(1e-9), n_steps=10**12)
+
 def press(after):
     threading.Timer(after, os.kill, (os.getpid(), signal.SIGINT)).start()
 """
@@ -41,6 +44,28 @@ time.sleep(0.3)
 """
     result = isolated(code, timeout=30)
     assert result.returncode == 0, result.stderr
+
+
+def test_the_process_waits_for_the_data_of_a_run_in_a_daemon_thread(isolated):
+    code = f"""{PREAMBLE}
+from pydlnet import {{module}}
+
+build = {{module}}.to_dataset
+
+def slowly(*arguments):
+    print("steps are taken", flush=True)
+    time.sleep(0.5)
+    data = build(*arguments)
+    print("built", flush=True)
+    return data
+
+{{module}}.to_dataset = slowly
+threading.Thread(target={{function}}, daemon=True).start()
+time.sleep(0.2)
+"""
+    for module, function in [("loop", "endless"), ("ensembles", "endless_ensemble")]:
+        result = isolated(code.replace("{module}", module).replace("{function}", function))
+        assert result.stdout == "steps are taken\nbuilt\n", result.stderr
 
 
 def test_ctrl_c_works_as_before_after_a_run(isolated):
