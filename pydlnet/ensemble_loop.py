@@ -17,7 +17,7 @@ from .interruption import Interruption
 from .loop import SECONDS_A_SLICE
 from .methods import Method
 from .observers import Observers
-from .problems import Problem
+from .problems import EndToEndLoss, Problem
 from .progress import Progress
 from .quantities import Variable, dim_sizes
 from .rates import Rates
@@ -296,7 +296,7 @@ class EnsembleLoop:
 
     @contextmanager
     def _naming_failure(self) -> Iterator[None]:
-        """Say for which run and at which step a function of the user's raised."""
+        """Say for which run and at which step a loss of the user's raised."""
         try:
             yield
         except Exception as error:
@@ -306,6 +306,9 @@ class EnsembleLoop:
             raise
 
     def _note_loss(self, error: Exception, k: int) -> None:
+        """Add where the loss raised; what fails beside a loss of ours is none of it."""
+        if not isinstance(self._setup.problems[k], EndToEndLoss):
+            return
         step = _core.member_steps(self._session)[k]
         error.add_note(f"raised by the loss of run {k} at step {step}")
 

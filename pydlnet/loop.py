@@ -18,7 +18,7 @@ from .exact_algebra import CoreStart, description
 from .interruption import noticing_interruption
 from .methods import Method
 from .observers import Observers
-from .problems import Problem
+from .problems import EndToEndLoss, Problem
 from .progress import Progress
 from .quantities import dim_sizes
 from .rates import Rates
@@ -188,11 +188,12 @@ class Loop:
 
     @contextmanager
     def _naming_step(self) -> Iterator[None]:
-        """Say at which step a function of the user's raised."""
+        """Say at which step a loss of the user's raised."""
         try:
             yield
         except Exception as error:
-            error.add_note(f"raised by the loss at step {self._step}")
+            if isinstance(self._setup.problem, EndToEndLoss):
+                error.add_note(f"raised by the loss at step {self._step}")
             raise
 
     def _condition_holds(self, step: int) -> bool:

@@ -320,6 +320,19 @@ def test_threads_never_share_the_workspace_of_a_loss(users, batch_size):
         assert_same_bits(other.data.loss.values, ensembles[0].data.loss.values)
 
 
+def test_what_fails_beside_the_loss_is_not_blamed_on_it(monkeypatch):
+    def fails(*_, **__):
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(_core, "advance_ensemble", fails)
+    monkeypatch.setattr(_core, "failed_member", lambda _: 0)
+    with pytest.raises(MemoryError, match="no room") as caught:
+        dln.run_ensemble(
+            dln.TargetMatrix(np.eye(2)), starts((2, 2), 2), dln.GradientDescent(0.1), n_steps=3
+        )
+    assert not hasattr(caught.value, "__notes__")
+
+
 def test_time_limit_ends_those_that_have_one(path):
     stops = [dln.Stop(seconds=0.0), dln.Stop(loss=1e-2)]
     problem = dln.TargetMatrix(np.eye(3))

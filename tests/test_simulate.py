@@ -21,6 +21,7 @@ from helpers import (
 )
 
 import pydlnet as dln
+from pydlnet import _core
 
 WIDTHS = (4, 6, 3)
 PROBLEM = dln.TargetMatrix(np.random.default_rng(1).standard_normal((3, 4)))
@@ -503,6 +504,16 @@ def test_time_goes_on_when_continuing():
 def test_time_exists_where_it_is_defined(case):
     has_time = isinstance(case.method, dln.GradientDescent | dln.GroupRMSprop)
     assert ("time" in run(3, case.method).data.coords) == has_time
+
+
+def test_what_fails_beside_the_loss_is_not_blamed_on_it(monkeypatch):
+    def fails(*_, **__):
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(_core, "advance", fails)
+    with pytest.raises(MemoryError, match="no room") as caught:
+        run(3)
+    assert not hasattr(caught.value, "__notes__")
 
 
 # -- Ctrl-C and progress --
