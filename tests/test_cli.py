@@ -608,6 +608,22 @@ def test_python_m_pydlnet(tmp_path):
     assert result.stdout == f"pydlnet {dln.__version__}\n"
 
 
+@pytest.mark.parametrize("start", [["-m", "pydlnet"], ["-mpydlnet"], ["pydlnet"]])
+def test_an_instruction_set_that_is_not_there(tmp_path, start):
+    (tmp_path / "pydlnet").write_text("from pydlnet.cli import main\nraise SystemExit(main())\n")
+    result = subprocess.run(
+        [sys.executable, *start, "info"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYDLNET_ISA": "v9"},
+        check=False,
+    )
+    assert result.returncode == 2
+    assert re.fullmatch(r"error: PYDLNET_ISA: expected one of .*, got 'v9'\n", result.stderr)
+    assert result.stdout == ""
+
+
 def test_interrupting_a_run_saves_what_there_is(tmp_path, write):
     path = write(BASIC, ("[stop]\nloss = 1e-6\n", ""), ("n_steps = 1000", f"n_steps = {10**15}"))
     process = subprocess.Popen(

@@ -41,6 +41,25 @@ except ImportError:
 LEVELS = ("v2", "v3", "v4")
 
 
+def _failure(message: str) -> BaseException:
+    """Return what to raise where there is no module to load: a line on the command line.
+
+    The command imports the package before any code of its own can catch what that raises.
+    """
+    if not _is_command():
+        return ImportError(message)
+    print(f"error: {message}", file=sys.stderr)
+    return SystemExit(2)
+
+
+def _is_command() -> bool:
+    """Whether this process is `pydlnet` or `python -m pydlnet`."""
+    program = sys.argv[0] if sys.argv else ""
+    if program == "-m":  # as long as Python looks for the module, whose name is next to this
+        return sys.orig_argv[-len(sys.argv)] in ("pydlnet", "-mpydlnet")
+    return Path(program).stem == "pydlnet"
+
+
 def _is_built(isa: str) -> bool:
     return importlib.util.find_spec(f"{__name__}._{isa}") is not None
 
@@ -55,12 +74,12 @@ def _load() -> ModuleType:
     usable = available()
     forced = os.environ.get("PYDLNET_ISA", "")
     if forced and forced not in usable:
-        raise ImportError(
+        raise _failure(
             f"PYDLNET_ISA: expected one of {', '.join(usable) or 'none'} on this machine, "
             f"got {forced!r}"
         )
     if not usable:
-        raise ImportError("pydlnet needs an x86-64 processor of level v2 (SSE4.2) or above")
+        raise _failure("pydlnet needs an x86-64 processor of level v2 (SSE4.2) or above")
     return importlib.import_module(f"{__name__}._{forced or usable[-1]}")
 
 
