@@ -33,6 +33,7 @@ from .recording import Record, Stop, log_spaced
 from .simulate import run
 from .storage import open_trajectory as open
 from .trajectory import Trajectory
+from .tuning import Tuning, tune
 
 __version__ = _version("pydlnet")
 
@@ -54,6 +55,7 @@ __all__ = [
     "Stop",
     "TargetMatrix",
     "Trajectory",
+    "Tuning",
     "__version__",
     "baselines",
     "chain",
@@ -66,5 +68,6 @@ __all__ = [
     "run",
     "run_ensemble",
     "theory",
+    "tune",
     "whiten",
 ]

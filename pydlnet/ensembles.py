@@ -176,16 +176,16 @@ def _check(
     if not isinstance(record, Record):
         raise _wrong_type(record, Record, "record")
     stop = Stop() if stop is None else stop
-    arguments: dict[str, list[Any] | _Single] = {
+    arguments: dict[str, list[Any] | Single] = {
         "problems": _of_kind(problems, Problem, "problems"),
-        "starts": _as_starts(starts),
+        "starts": as_starts(starts, "starts"),
         "methods": _of_kind(methods, Method, "methods"),
         "stop": _of_kind(stop, Stop, "stop"),
-        "rng": list(rng) if _is_sequence(rng) else _Single(rng),  # type: ignore[arg-type]
+        "rng": list(rng) if _is_sequence(rng) else Single(rng),  # type: ignore[arg-type]
     }
     n_members = _common_length(arguments)
     members = {
-        name: [value.value] * n_members if isinstance(value, _Single) else value
+        name: [value.value] * n_members if isinstance(value, Single) else value
         for name, value in arguments.items()
     }
     _check_one_class(members["methods"])
@@ -220,7 +220,7 @@ def _check_members(setup: EnsembleSetup) -> None:
 
 
 @dataclass(frozen=True)
-class _Single:
+class Single:
     """One value for all members."""
 
     value: Any
@@ -230,9 +230,9 @@ def _is_sequence(value: object) -> bool:
     return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
 
 
-def _of_kind(value: Any, kind: type[Kind], name: str) -> "list[Kind] | _Single":
+def _of_kind(value: Any, kind: type[Kind], name: str) -> "list[Kind] | Single":
     if isinstance(value, kind):
-        return _Single(value)
+        return Single(value)
     if not _is_sequence(value):
         raise TypeError(
             f"{name}: expected a {kind.__name__} or a sequence of these, got {type(value).__name__}"
@@ -244,23 +244,23 @@ def _of_kind(value: Any, kind: type[Kind], name: str) -> "list[Kind] | _Single":
     return values
 
 
-def _as_starts(starts: Any) -> "list[list[NDArray[Any]]] | _Single":
+def as_starts(starts: Any, name: str) -> "list[list[NDArray[Any]]] | Single":
     """Return the checked layers of one start for all, or of one for each member."""
     if isinstance(starts, Trajectory):
         raise TypeError(
-            "starts: expected layers, got a Trajectory; ensembles begin at step 0: pass "
+            f"{name}: expected layers, got a Trajectory; ensembles begin at step 0: pass "
             "trajectory.weights"
         )
     if not _is_sequence(starts):
-        raise TypeError(f"starts: expected lists of matrices, got {type(starts).__name__}")
+        raise TypeError(f"{name}: expected lists of matrices, got {type(starts).__name__}")
     starts = [list(part) if _is_consumed(part) else part for part in starts]
     if _n_dimensions(starts) < 4:
-        return _Single(as_weights(starts, "starts"))
+        return Single(as_weights(starts, name))
     checked: dict[int, list[NDArray[Any]]] = {}  # one start may be there many times
     for k, start in enumerate(starts):
         if id(start) not in checked:
-            checked[id(start)] = as_weights(start, f"starts[{k}]")
-            _check_alike(checked[id(start)], checked[id(starts[0])], k)
+            checked[id(start)] = as_weights(start, f"{name}[{k}]")
+            _check_alike(checked[id(start)], checked[id(starts[0])], name, k)
     return [checked[id(start)] for start in starts]
 
 
@@ -278,19 +278,19 @@ def _n_dimensions(value: Any) -> int:
     return 1 + (_n_dimensions(next(iter(value))) if len(value) else 0)
 
 
-def _check_alike(start: list[NDArray[Any]], first: list[NDArray[Any]], k: int) -> None:
+def _check_alike(start: list[NDArray[Any]], first: list[NDArray[Any]], name: str, k: int) -> None:
     if widths_of(start) != widths_of(first):
         raise ValueError(
-            f"starts[{k}]: expected widths {widths_of(first)} like starts[0], got "
+            f"{name}[{k}]: expected widths {widths_of(first)} like {name}[0], got "
             f"{widths_of(start)}"
         )
     if start[0].dtype != first[0].dtype:
         raise TypeError(
-            f"starts[{k}]: expected {first[0].dtype} like starts[0], got {start[0].dtype}"
+            f"{name}[{k}]: expected {first[0].dtype} like {name}[0], got {start[0].dtype}"
         )
 
 
-def _common_length(arguments: "dict[str, list[Any] | _Single]") -> int:
+def _common_length(arguments: "dict[str, list[Any] | Single]") -> int:
     lengths = {name: len(value) for name, value in arguments.items() if isinstance(value, list)}
     for name, length in lengths.items():
         if length == 0:
@@ -311,7 +311,7 @@ def _check_one_class(methods: list[Method]) -> None:
 
 
 def _seeds(
-    methods: list[Method], rng: "list[Any] | _Single", n_members: int
+    methods: list[Method], rng: "list[Any] | Single", n_members: int
 ) -> NDArray[np.uint64] | None:
     """Return the seeds of the mini-batches, if any member has them."""
     if isinstance(rng, list):
