@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._validation import INT64_MAX, FloatArray, IndexArray, as_array, as_count
+from .._validation import INT64_MAX, FloatArray, IndexArray, as_array, as_count, as_matrix
+from ..problems import Problem
 
 
 def as_depth(depth: Any) -> float:
@@ -14,6 +15,13 @@ def as_depth(depth: Any) -> float:
     if isinstance(depth, float) and depth == math.inf:
         return depth
     return as_count(depth, "depth", 1)
+
+
+def as_gradient(problem: Problem | ArrayLike, matrix: FloatArray) -> FloatArray:
+    """Return the gradient of a problem at a checked matrix, or the checked gradient given."""
+    if isinstance(problem, Problem):
+        return problem.value_and_gradient(matrix)[1]
+    return as_matrix(problem, "problem", shape=(matrix.shape[0], matrix.shape[1]))
 
 
 def as_times(times: ArrayLike, name: str) -> FloatArray:

@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _core, chain, metrics
 from .._validation import FloatArray, as_array, as_count, as_matrix, as_real, as_weights, freeze
 from ..problems import Problem
+from ._arguments import as_gradient
 
 __all__ = [
     "SingularVelocities",
@@ -202,7 +203,7 @@ def singular_velocities(
     else:
         n_layers = as_count(depth, "depth", 1)
         matrix = as_matrix(weights, "weights")
-    flow = _Flow(matrix, _gradient(problem, matrix), n_layers, share)
+    flow = _Flow(matrix, as_gradient(problem, matrix), n_layers, share)
     return flow.velocities(decay)
 
 
@@ -223,12 +224,6 @@ def relative_imbalance(layers: list[NDArray[Any]]) -> float:
         return 0.0 if largest == 0.0 else math.nan
     scaled = [layer.astype(np.float64) / largest for layer in layers]
     return metrics.balancedness(scaled) / max(float(np.sum(layer**2)) for layer in scaled)
-
-
-def _gradient(problem: Problem | ArrayLike, matrix: FloatArray) -> FloatArray:
-    if isinstance(problem, Problem):
-        return problem.value_and_gradient(matrix)[1]
-    return as_matrix(problem, "problem", shape=(matrix.shape[0], matrix.shape[1]))
 
 
 class _Flow:
