@@ -6,16 +6,30 @@ that of `pydlnet.TargetMatrix`. Every function names the paper and the theorem i
 from, and raises ValueError where they do not apply.
 """
 
+from .acceleration import (
+    lp_largest_rate,
+    lp_speedup,
+)
 from .certificates import (
     Certificate,
     certificate,
 )
 from .checks import check
+from .curl import (
+    end_to_end_circulation,
+    end_to_end_curl,
+)
 from .edge import (
     stability_limit,
     two_cycle,
     two_cycle_limit,
     two_cycle_multiplier,
+)
+from .end_to_end import (
+    SingleOutputVelocity,
+    end_to_end_velocity,
+    preconditioner_spectrum,
+    single_output_velocity,
 )
 from .escape import (
     escape_time,
@@ -66,6 +80,7 @@ __all__ = [
     "Certificate",
     "FailingStart",
     "InvariantSubspace",
+    "SingleOutputVelocity",
     "SingularVelocities",
     "balanced_probability",
     "balanced_start_certificate",
@@ -73,6 +88,9 @@ __all__ = [
     "check",
     "compare_singular_values",
     "eigenvalue_descent",
+    "end_to_end_circulation",
+    "end_to_end_curl",
+    "end_to_end_velocity",
     "escape_time",
     "failure_without_balance",
     "failure_without_margin",
@@ -82,9 +100,13 @@ __all__ = [
     "infinite_depth_spectrum",
     "infinite_depth_velocity",
     "invariant_subspace",
+    "lp_largest_rate",
+    "lp_speedup",
     "mode_strength",
     "mode_time",
     "plateau_time",
+    "preconditioner_spectrum",
+    "single_output_velocity",
     "singular_value_velocity",
     "singular_velocities",
     "stability_limit",
