@@ -34,6 +34,16 @@ py::capsule power_loss(const Array<double>& inputs, const Array<double>& outputs
   });
 }
 
+py::capsule diagonal_loss(const Array<double>& outputs, const Array<double>& scales, double factor,
+                          double constant, bool single) {
+  const auto b = to_rows(outputs, "outputs");
+  require(scales.ndim() == 1 && scales.size() == b.cols,
+          "scales: expected one for each column of outputs");
+  return make_handle(single, [&](auto scalar) {
+    return Core<decltype(scalar)>::diagonal_loss(b, to_span(scales), factor, constant);
+  });
+}
+
 py::capsule classification_loss(const Array<double>& inputs, const Array<std::int64_t>& labels,
                                 Index n_outputs, bool mean, bool single) {
   const auto x = to_rows(inputs, "inputs");
@@ -107,6 +117,8 @@ void register_losses(py::module_& module) {
   module.def("target_loss", &target_loss, arg("target").noconvert(), arg("single"));
   module.def("power_loss", &power_loss, arg("inputs").noconvert(), arg("outputs").noconvert(),
              arg("power"), arg("mean"), arg("single"), arg("n_samples") = 0, arg("constant") = 0.0);
+  module.def("diagonal_loss", &diagonal_loss, arg("outputs").noconvert(), arg("scales").noconvert(),
+             arg("factor"), arg("constant"), arg("single"));
   module.def("classification_loss", &classification_loss, arg("inputs").noconvert(),
              arg("labels").noconvert(), arg("n_outputs"), arg("mean"), arg("single"));
   module.def("entries_loss", &entries_loss, arg("n_outputs"), arg("n_inputs"),

@@ -2,6 +2,7 @@
 #include "interface.hpp"
 
 #include "ensemble.hpp"
+#include "losses/diagonal.hpp"
 #include "losses/entries.hpp"
 #include "losses/function.hpp"
 #include "losses/samples.hpp"
@@ -90,6 +91,13 @@ auto Core<Scalar>::power_loss(Rows<const double> inputs, Rows<const double> outp
                               bool mean, Index divisor, double constant) -> Made {
   return std::make_shared<PowerLoss<Scalar>>(to_columns(inputs), to_columns(outputs), power, mean,
                                              divisor, constant);
+}
+
+template <class Scalar>
+auto Core<Scalar>::diagonal_loss(Rows<const double> outputs, std::span<const double> scales,
+                                 double factor, double constant) -> Made {
+  return std::make_shared<DiagonalLoss<Scalar>>(to_matrix<double>(outputs), scales, factor,
+                                                constant);
 }
 
 template <class Scalar>

@@ -26,6 +26,9 @@ struct Core {
   static Made target_loss(Rows<const double> target);
   static Made power_loss(Rows<const double> inputs, Rows<const double> outputs, double power,
                          bool mean, Index divisor, double constant);
+  // Half of `factor` times ||W S - outputs||^2 with the diagonal S of `scales`, and a constant.
+  static Made diagonal_loss(Rows<const double> outputs, std::span<const double> scales,
+                            double factor, double constant);
   static Made classification_loss(Rows<const double> inputs, std::vector<Index> labels,
                                   Index n_outputs, bool mean);
   static Made entries_loss(Index n_outputs, Index n_inputs, std::vector<Index> rows,

@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "check.hpp"
+#include "dlnet/losses/diagonal.hpp"
 #include "dlnet/losses/entries.hpp"
 #include "dlnet/losses/samples.hpp"
 #include "dlnet/losses/sensing.hpp"
@@ -59,6 +60,11 @@ void test_losses() {
   }
   TargetLoss<double> target(random_matrix<double>(9, 4));
   check_gradient(target);
+  const std::vector<double> scales = {3.0, 0.5, 1e-3, 0.0};
+  for (Index n_outputs : {1, 9, 70}) {
+    DiagonalLoss<double> diagonal(random_matrix<double>(n_outputs, 4), scales, 0.25, 2.0);
+    check_gradient(diagonal);
+  }
   const std::vector<double> values = {1.0, -2.0, 0.5};
   EntriesLoss<double> entries(3, 4, {0, 2, 1}, {3, 0, 3}, values, true);
   check_gradient(entries);

@@ -95,6 +95,7 @@ reduce_least_squares = _module.reduce_least_squares
 
 target_loss = _module.target_loss
 power_loss = _module.power_loss
+diagonal_loss = _module.diagonal_loss
 classification_loss = _module.classification_loss
 entries_loss = _module.entries_loss
 sensing_loss = _module.sensing_loss

@@ -45,6 +45,13 @@ def power_loss(
     n_samples: int = 0,  # what the mean divides by, if not by the rows
     constant: float = 0.0,  # added to the loss
 ) -> object: ...
+def diagonal_loss(  # factor / 2 ||W S - outputs||_F^2 + constant
+    outputs: NDArray[np.float64],  # (d_N, d_0)
+    scales: NDArray[np.float64],  # (d_0,), the diagonal of S
+    factor: float,
+    constant: float,
+    single: bool,
+) -> object: ...
 def classification_loss(
     inputs: NDArray[np.float64],
     labels: NDArray[np.int64],
