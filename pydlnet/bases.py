@@ -6,11 +6,14 @@ So d_j -> min(d_j, d_{j-1} + d_{j+1}), d_0 -> rank + d_1 and d_N -> rank + d_{N-
 direction that the full run can reach is kept, also those that it reaches by rounding alone, as on
 the saddle of a rank-deficient start. With `by_rank` the numerical rank of the start takes the place
 of these counts.
+
+What is left of the input of a squared regression is rotated until its data is diagonal.
 """
 
 import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -21,7 +24,8 @@ from . import _core
 from ._validation import FloatArray, widths_of
 from .compression import Compression, multiply
 from .problems import Problem
-from .problems.rotation import data, is_rotatable, spans
+from .problems.diagonal import diagonal_basis
+from .problems.rotation import data, is_rotatable, n_statistics, spans
 
 __all__ = ["compress", "counted_widths"]
 
@@ -31,6 +35,15 @@ Ranks = tuple[int | None, int | None]
 # A compressed step has to do at most this share of the work: below that, bases and conversions
 # are for nothing, and small networks are bound by other things than work.
 WORTHWHILE = 0.75
+
+# Diagonal data has to save this share of the work of a step, and its decomposition of about
+# 30 c_0^3 operations has to be paid back after this many steps.
+WORTH_A_ROTATION = 0.1
+STEPS_TO_PAY_BACK = 1000
+# Fewer outputs than this take as long, as they fill a vector.
+FEWEST_OUTPUTS = 8
+# The narrowest input that is rotated: small networks are bound by other things.
+NARROWEST_ROTATED = 8
 
 
 def counted_widths(widths: Sequence[int], ranks: Ranks) -> tuple[int, ...]:
@@ -96,28 +109,54 @@ def compress(
     Returns
     -------
     Compression or None
-        None where nothing can be cut, where it does not save enough, or where numbers are so large
-        that sums of squares of rotated ones would leave the range of the dtype.
+        None where nothing can be cut or made diagonal, where that does not save enough, or where
+        numbers are so large that sums of squares of rotated ones would leave the range of the
+        dtype.
     """
+    widths = widths_of(layers)
+    bases = _cut(problem, layers, batches, by_rank)
+    cut = Compression(widths, bases or (None,) * len(widths), by_rank)
+    rows = 0 if batches else n_statistics(problem)
+    if _diagonal_pays(cut.core_widths, rows) and _is_in_range(problem, layers, batches):
+        basis = diagonal_basis(data(problem, batches)[0], cut.bases[0])
+        return replace(cut, bases=(basis, *cut.bases[1:]), diagonal=True)
+    return None if bases is None else cut
+
+
+def _cut(
+    problem: Problem, layers: Layers, batches: bool, by_rank: bool
+) -> tuple[FloatArray | None, ...] | None:
+    """Return bases of fewer coordinates, or None."""
     widths = widths_of(layers)
     rotatable = is_rotatable(problem)
     if not by_rank:
         ideal = counted_widths(widths, (0, 0) if rotatable else (None, None))
         if not _pays(widths, ideal):
             return None
-    parts = [*layers, *(data(problem, batches) if rotatable else ())]
-    if not _in_range(parts, layers[0].dtype):
+    if not _is_in_range(problem, layers, batches):
         return None
     sides = _spans(problem, widths, batches, by_rank) if rotatable else (None, None)
     finder = _Bases(layers, sides)
     cut_widths = finder.cut_by_rank() if by_rank else finder.cut_by_count()
     if cut_widths == widths or not _pays(widths, cut_widths):
         return None
-    return Compression(widths, tuple(finder.bases), by_rank)
+    return tuple(finder.bases)
 
 
-def _in_range(parts: Sequence[NDArray[Any]], dtype: np.dtype[Any]) -> bool:
-    bound = float(np.sqrt(np.finfo(dtype).max))
+def _diagonal_pays(widths: Sequence[int], rows: int) -> bool:
+    """Say whether diagonal data of so many rows pays, by shape alone: a run has any length."""
+    saved = 4 * rows * widths[0] * max(widths[-1], FEWEST_OUTPUTS)
+    return (
+        widths[0] >= NARROWEST_ROTATED
+        and saved >= WORTH_A_ROTATION * (saved + _work(widths))
+        and 30 * widths[0] ** 3 <= STEPS_TO_PAY_BACK * saved
+    )
+
+
+def _is_in_range(problem: Problem, layers: Layers, batches: bool) -> bool:
+    """Say whether sums of squares of rotated numbers stay in the range of the run's dtype."""
+    parts = [*layers, *(data(problem, batches) if is_rotatable(problem) else ())]
+    bound = float(np.sqrt(np.finfo(layers[0].dtype).max))
     return all(-bound <= float(np.min(part)) <= float(np.max(part)) <= bound for part in parts)
 
 

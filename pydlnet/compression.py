@@ -1,4 +1,4 @@
-"""Networks in fewer coordinates: what the core computes, and its image in the full space.
+"""Networks in fewer or rotated coordinates: what the core computes, and its image outside.
 
 A compression has an orthonormal basis P_j (d_j, c_j) for some of the widths. The core works on
 V_j = P_j^T W_j P_{j-1}; as long as every W_j is P_j V_j P_{j-1}^T, which methods that commute with
@@ -41,14 +41,17 @@ class Compression:
     widths : tuple of int
         (d_0, ..., d_N) of the full network.
     bases : tuple of (ndarray of float64, shape (d_j, c_j), or None)
-        Orthonormal columns; None where all coordinates are kept.
+        Orthonormal columns, as many as rows for a mere rotation; None where coordinates are kept.
     by_rank : bool
         Whether the bases span only what the start spans numerically.
+    diagonal : bool
+        Whether the basis of the input makes the inputs of a regression orthogonal to each other.
     """
 
     widths: tuple[int, ...]
     bases: tuple[FloatArray | None, ...]
     by_rank: bool
+    diagonal: bool = False
 
     @property
     def ends(self) -> tuple[FloatArray | None, FloatArray | None]:
@@ -56,8 +59,8 @@ class Compression:
         return self.bases[0], self.bases[-1]
 
     @property
-    def cuts_ends(self) -> bool:
-        """Whether input or output are compressed, so that the loss is another one."""
+    def changes_ends(self) -> bool:
+        """Whether input or output have a basis, so that the loss is another one."""
         return any(basis is not None for basis in self.ends)
 
     @cached_property
@@ -71,13 +74,14 @@ class Compression:
         return tuple(None if b is None else np.ascontiguousarray(b.T) for b in self.bases)
 
     def __str__(self) -> str:
-        """Say what is cut, such as "d_0 100 -> 15, d_3 100 -> 15"."""
+        """Say what is done, such as "diagonalised data; d_0 100 -> 15, d_3 100 -> 15"."""
         cut = [
             f"d_{j} {full} -> {core}"
             for j, (full, core) in enumerate(zip(self.widths, self.core_widths, strict=True))
             if full != core
         ]
-        return ", ".join(cut) + (" (rank of the start)" if self.by_rank else "")
+        cuts = ", ".join(cut) + (" (rank of the start)" if cut and self.by_rank else "")
+        return "; ".join(text for text in ("diagonalised data" * self.diagonal, cuts) if text)
 
     def project(self, layers: Sequence[NDArray[Any]]) -> Layers:
         """Return the core's layers V_j, in the dtype of `layers`."""
@@ -96,6 +100,8 @@ class Compression:
     def split(self, matrix: FloatArray) -> tuple[FloatArray, float]:
         """Return P_N^T matrix P_0, and the squared norm of what the bases leave out."""
         inside = multiply(self._transposed[-1], matrix, self.bases[0])
+        if inside.shape == matrix.shape:
+            return inside, 0.0
         rest = matrix - multiply(self.bases[-1], inside, self._transposed[0])
         return inside, float(np.sum(rest * rest))
 

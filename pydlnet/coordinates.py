@@ -60,7 +60,7 @@ class Coordinates:
         self.core_widths = widths if compression is None else compression.core_widths
         self.ground_truth: FloatArray | None = problem.ground_truth
         self._mean_outside = 0.0
-        if compression is None or not compression.cuts_ends:
+        if compression is None or not compression.changes_ends:
             self.losses = _own_losses(problem, dtype, widths[-1], batches)
             return
         self.losses = rotated_losses(problem, compression, dtype, batches)

@@ -111,7 +111,7 @@ def _still_fits(problem: Problem, earlier: Trajectory, wish: ExactCompression) -
     if compression is None:
         return wish != "rank"
     same = earlier.data.attrs["problem"] == json.dumps(problem.describe())
-    if not wish or (compression.cuts_ends and not same):
+    if not wish or (compression.changes_ends and not same):
         return False
     return wish != "rank" or compression.by_rank
 

@@ -59,7 +59,8 @@ def run(
         How many threads share the products of one step, from about width 100 on; at most as many
         as there are processors. The results are the same bits for every number.
     exact_compression : bool or "rank", default True
-        Whether the core may work in fewer coordinates where that is exact and pays; see Notes.
+        Whether the core may work in fewer or rotated coordinates where that is exact and pays; see
+        Notes.
         "rank" cuts further, to what the start spans: singular values of layers below about
         (max(d) eps)^(1/N) of the largest count as zero. A trajectory goes on in the coordinates
         that it has, unless this is False, or "rank" and it was not cut by rank.
@@ -80,8 +81,10 @@ def run(
     Gradient descent, momentum and GroupRMSprop commute with rotations, and gradients stay in the
     span of what is next to a width. So hidden widths count as min(d_j, d_{j-1} + d_{j+1}), and for
     `TargetMatrix` and squared `Regression` d_0 as rank + d_1 and d_N as rank + d_{N-1}, with the
-    rank of target or data. Results are those of the full network to rounding; the attribute
-    `exact_algebra` of the data says what was cut. By counting, no direction is lost that the full
+    rank of target or data. From an input of width 8 on, where no mini-batches are drawn, that of
+    a squared `Regression` is also rotated to the right singular vectors of its data: this takes
+    two products out of a step. Results are those of the full network to rounding; the attribute
+    `exact_algebra` of the data says what was done. By counting, no direction is lost that the full
     run could reach. `exact_compression="rank"` does lose those that a rank-deficient start would
     reach by rounding alone: such a run stays on its saddle. A run with momentum that goes on with
     another problem, or leaves its coordinates, goes on in full ones.

@@ -178,6 +178,7 @@ def _state_dataset(trajectory: Trajectory) -> xr.Dataset:
         "seed": "none" if state.seed is None else str(state.seed),
         "n_updates": str(state.method["n_updates"]),
         "compression": _kind(state.compression),
+        "diagonal": int(state.compression is not None and state.compression.diagonal),
     }
     return xr.Dataset(arrays, attrs={**counts, "status": trajectory.status})
 
@@ -250,4 +251,5 @@ def _compression(state: xr.Dataset, widths: tuple[int, ...]) -> Compression | No
         np.ascontiguousarray(state[f"basis_{j}"].values) if f"basis_{j}" in state else None
         for j in range(len(widths))
     )
-    return Compression(widths, bases, kind == "rank")
+    # Stores from before there were diagonal bases do not say so.
+    return Compression(widths, bases, kind == "rank", bool(state.attrs.get("diagonal", 0)))

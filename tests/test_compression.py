@@ -325,7 +325,7 @@ def test_what_is_cut_from_the_data_counts_in_the_loss(problem, cut):
     weights = [right[:1].copy(), left[:, :1].copy()]  # at the minimum up to the tail
     matrix = weights[1] @ weights[0] + 5e-15 * left[:, 5:10] @ right[5:10]
     run = dln.run(problem(matrix), weights, dln.GradientDescent(0.1), n_steps=0)
-    assert run.data.attrs["exact_algebra"] == cut
+    assert run.data.attrs["exact_algebra"].endswith(cut)
     # Entries of the large part are about 1/120: their rounding is a hundredth of the tail.
     assert float(run.data["loss"][0]) == pytest.approx(5 * 0.5 * 25e-30, rel=0.05, abs=0.0)
 

@@ -43,7 +43,8 @@ class Regression(Problem):
     For p = 2 and more samples than inputs the loss is evaluated through sufficient statistics:
     with the factorisation X = Q R of the inputs, ||X W^T - Y||_F^2 is
     ||R W^T - Q^T Y||_F^2 plus the residual ||Y - Q Q^T Y||_F^2. A step then costs the same for
-    any number of samples, and no digits are lost as they would be in X^T X. The entries of R and
+    any number of samples, and no digits are lost as they would be in X^T X. `run` makes R diagonal
+    where the method commutes with rotations, see there. The entries of R and
     Q^T Y are up to sqrt(n_samples) times as large as those of X and Y; a run in float32 raises
     ValueError if they leave its range.
 

@@ -1,4 +1,4 @@
-"""Losses that orthogonal changes of input and output leave alone, in fewer coordinates.
+"""Losses that orthogonal changes of input and output leave alone, in fewer or other coordinates.
 
 With orthonormal columns P_0 and P_N and W = P_N V P_0^T the loss of W is that of V on rotated data,
 plus a constant for what the data has outside of the range of P_N. Gradients are right as well if
@@ -14,10 +14,11 @@ from .. import _core
 from .._validation import FloatArray
 from ..compression import Compression, multiply
 from .base import Problem
+from .diagonal import diagonal_statistics
 from .regression import Regression
 from .target import TargetMatrix
 
-__all__ = ["RotatedLosses", "data", "is_rotatable", "rotated_losses", "spans"]
+__all__ = ["RotatedLosses", "data", "is_rotatable", "n_statistics", "rotated_losses", "spans"]
 
 Sides = tuple[FloatArray | None, ...]
 
@@ -35,6 +36,13 @@ def is_rotatable(problem: Problem) -> bool:
     if type(problem) is Regression:
         return problem.power == 2.0
     return type(problem) is TargetMatrix
+
+
+def n_statistics(problem: Problem) -> int:
+    """Return how many rows the full loss multiplies in a step; 0 if there are none to multiply."""
+    if not isinstance(problem, Regression) or not is_rotatable(problem):
+        return 0
+    return min(problem.n_samples, problem.shape[1])
 
 
 def data(problem: Problem, batches: bool) -> tuple[FloatArray, FloatArray]:
@@ -128,7 +136,10 @@ def rotated_losses(
         target, outside = compression.split(problem.target)
         return RotatedLosses(_core.target_loss(target, single), None, 0.5 * outside)
     assert isinstance(problem, Regression)
-    full = _power_loss(problem, compression, data(problem, False), single)
+    samples = data(problem, False)
+    if compression.diagonal:
+        return RotatedLosses(_diagonal_loss(problem, compression, samples, single), None, 0.0)
+    full = _power_loss(problem, compression, samples, single)
     batch = _power_loss(problem, compression, data(problem, True), single) if batches else None
     return RotatedLosses(full, batch, 0.0)
 
@@ -141,9 +152,6 @@ def _power_loss(
 ) -> object:
     """Return the squared loss on rotated data; the core adds the constants."""
     inputs, outputs = samples
-    is_reduced = inputs is not problem.inputs
-    constant = problem._reduced.constant if is_reduced else 0.0
-    scale = 1.0 / problem.n_samples if problem.reduction == "mean" else 1.0
     first, last = compression.ends
     return _core.power_loss(
         multiply(inputs, first),
@@ -152,8 +160,38 @@ def _power_loss(
         problem.reduction == "mean",
         single,
         n_samples=problem.n_samples,
-        constant=constant + 0.5 * scale * _outside(outputs, last),
+        constant=_constant(problem, samples, _outside(outputs, last)),
     )
+
+
+def _diagonal_loss(
+    problem: Regression,
+    compression: Compression,
+    samples: tuple[FloatArray, FloatArray],
+    single: bool,
+) -> object:
+    """Return the same loss where the basis of the input makes the data diagonal."""
+    inputs, outputs = samples
+    first, last = compression.ends
+    statistics = diagonal_statistics(multiply(inputs, first), multiply(outputs, last))
+    return _core.diagonal_loss(
+        statistics.outputs,
+        statistics.scales,
+        _scale(problem),
+        _constant(problem, samples, _outside(outputs, last) + statistics.residual),
+        single,
+    )
+
+
+def _scale(problem: Regression) -> float:
+    return 1.0 / problem.n_samples if problem.reduction == "mean" else 1.0
+
+
+def _constant(problem: Regression, samples: tuple[FloatArray, FloatArray], outside: float) -> float:
+    """Return what the loss has that no end-to-end matrix changes."""
+    is_reduced = samples[0] is not problem.inputs
+    constant = problem._reduced.constant if is_reduced else 0.0
+    return constant + 0.5 * _scale(problem) * outside
 
 
 def _outside(rows: FloatArray, basis: FloatArray | None) -> float:
