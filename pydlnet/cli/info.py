@@ -12,8 +12,8 @@ from .text import describe, say
 
 __all__ = ["print_info"]
 
-_NEEDED = ("numpy", "xarray", "h5netcdf", "h5py", "matplotlib", "tqdm", "typer")
-_ALGEBRA = "statistics, diagonal ones, cut widths; run --dry-run and show say what applies"
+_NEEDED = ("numpy", "scipy", "xarray", "h5netcdf", "h5py", "matplotlib", "tqdm", "typer")
+_ALGEBRA = "statistics instead of samples, cut widths; run --dry-run and show say what applies"
 _OPTIONAL = ("zarr", "torch", "jax", "scikit-learn", "dask", "pandas")
 
 
