@@ -5,7 +5,7 @@
 
 #include <bit>
 
-#include "gemm.hpp"
+#include "tiles.hpp"
 
 namespace dlnet {
 

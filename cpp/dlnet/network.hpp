@@ -2,10 +2,9 @@
 // chain. Knows nothing of losses or updates.
 #pragma once
 
-#include <span>
 #include <vector>
 
-#include "gemm.hpp"
+#include "transpose.hpp"
 
 namespace dlnet {
 

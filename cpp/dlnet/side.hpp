@@ -8,6 +8,7 @@
 // A_p is Delta_p P_{p-1}^T with Delta_p = A_{p+1}^T Delta_{p+1}.
 #pragma once
 
+#include "gemm.hpp"
 #include "network.hpp"
 
 namespace dlnet {

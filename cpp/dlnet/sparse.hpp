@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "gemm.hpp"
+#include "tiles.hpp"
 
 namespace dlnet {
 

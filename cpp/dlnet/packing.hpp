@@ -1,0 +1,99 @@
+// Where the panels of large products are copied to, and who shares these products.
+#pragma once
+
+#include <vector>
+
+#include "team.hpp"
+#include "tiles.hpp"
+
+namespace dlnet {
+
+// Blocks of the inner dimension and of the columns: a panel of A stays in the first-level cache, a
+// block of B in the second.
+inline constexpr Index block_depth = 256;
+template <class Scalar>
+inline constexpr Index block_cols = 1536 / static_cast<Index>(sizeof(Scalar));
+
+// Where packed copies of panels go, for one thread. Empty when no product in sight is large enough
+// to be packed.
+template <class Scalar>
+class Panels {
+ public:
+  Panels() = default;
+  // The largest inner dimension and number of columns among the products to come.
+  Panels(Index depth, Index cols) {
+    if (!are_worthwhile(depth, cols, true)) return;
+    left_ = Buffer<Scalar>(max_tile_vectors * lanes<Scalar> * block_depth);
+    right_ = Buffer<Scalar>(block_depth * block_cols<Scalar>);
+  }
+
+  // Below, B stays in the second-level cache as it lies (measured with 512 KB and 1 MB of it); read
+  // across its columns it does so less long.
+  static bool are_worthwhile(Index depth, Index cols, bool across_columns) {
+    const Index cached = (across_columns ? 192 : 384) * 1024 / static_cast<Index>(sizeof(Scalar));
+    return depth > block_depth || depth * cols > cached;
+  }
+
+  const Scalar* pack_left(const Scalar* a, Index stride, Index depth, int tile_vectors) {
+    Scalar* out = left_.data();
+    for (Index k = 0; k < depth; ++k) {
+      for (int m = 0; m < tile_vectors; ++m, out += lanes<Scalar>) {
+        store(out, load(a + k * stride + m * lanes<Scalar>));
+      }
+    }
+    return left_.data();
+  }
+
+  // Tile after tile, each (depth, width) with its rows contiguous.
+  void pack_right(RightFactor<Scalar> b, Index depth, Index cols) {
+    for_each_tile(cols, packed_tile_columns, [&](Index col, Index width) {
+      Scalar* out = right_.data() + col * depth;
+      const Scalar* entry = b.data + col * b.col_step;
+      for (Index k = 0; k < depth; ++k, entry += b.row_step) {
+        for (Index n = 0; n < width; ++n) *out++ = entry[n * b.col_step];
+      }
+    });
+  }
+
+  RightFactor<Scalar> packed_tile(Index depth, Index col, Index width) const {
+    return {right_.data() + col * depth, width, 1};
+  }
+
+  static constexpr Index packed_tile_columns = max_tile_columns(max_tile_vectors);
+
+ private:
+  Buffer<Scalar> left_;
+  Buffer<Scalar> right_;
+};
+
+// What products work with: panels for every thread that shares them.
+template <class Scalar>
+class Packing {
+ public:
+  // The largest inner dimension and number of columns among the products to come.
+  Packing(Index depth, Index cols) : depth_(depth), cols_(cols) {
+    panels_.emplace_back(depth, cols);
+  }
+
+  // From now on large products are shared among the team, which must outlive this.
+  void share_with(Team& team) {
+    team_ = &team;
+    while (static_cast<int>(panels_.size()) < team.size()) panels_.emplace_back(depth_, cols_);
+  }
+
+  // The team, where it gains more than calling it costs (measured at 2 threads), else null.
+  Team* team_for(Index rows, Index depth, Index cols) const {
+    constexpr Index worth_sharing = 96 * 96 * 96;
+    return team_ != nullptr && rows * cols >= worth_sharing / depth ? team_ : nullptr;
+  }
+
+  Panels<Scalar>& panels(int member) { return panels_[static_cast<std::size_t>(member)]; }
+
+ private:
+  Index depth_;
+  Index cols_;
+  std::vector<Panels<Scalar>> panels_;
+  Team* team_ = nullptr;
+};
+
+}  // namespace dlnet
