@@ -5,6 +5,7 @@ small starts.
 """
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -236,6 +237,38 @@ def test_corollary_1_vectors_rest_where_the_gradient_is_diagonal():
     at = dln.theory.singular_velocities(matrix, gradient, 3)
     np.testing.assert_allclose(at.left_velocity, 0, atol=1e-13)
     np.testing.assert_allclose(at.right_velocity, 0, atol=1e-13)
+
+
+@pytest.mark.parametrize("depth", [1, 3, 1000, 10**6])
+def test_close_modes_keep_their_digits_at_any_depth(depth):
+    """Powers 2/N of values 1e-10 apart agree in all but a few digits, or in all, at large N."""
+    values, gradient = [1.0, 1.0 - 1e-10, 0.5], np.random.default_rng(0).standard_normal((3, 3))
+    at = dln.theory.singular_velocities(np.diag(values), gradient, depth)
+    logs = [0.0, math.log1p(-1e-10), math.log(0.5)]
+    for r, s in itertools.permutations(range(3), 2):
+        # e^x - e^y = 2 sinh((x - y) / 2) e^((x + y) / 2): nothing cancels.
+        x, y = 2 * logs[r] / depth, 2 * logs[s] / depth
+        # 1 - 1e-10 is stored to 1e-16: 1e-6 of the gap.
+        expected = -(values[r] * gradient[s, r] + values[s] * gradient[r, s]) / (
+            2 * math.sinh((x - y) / 2) * math.exp((x + y) / 2)
+        )
+        # The vectors are those of the coordinates, up to a common sign.
+        component = at.left_velocity[s, r] * at.left[r, r]
+        assert component == pytest.approx(expected, rel=2e-6)
+
+
+def test_velocities_of_very_small_and_very_large_matrices():
+    """Depth 1 divides by s_r^2 - s_s^2, which leaves the range before the quotient does."""
+    matrix, gradient = np.diag([2.0, 1.0]), np.array([[0.5, 0.2], [0.3, -0.1]])
+    one = dln.theory.singular_velocities(matrix, gradient, 1)
+    for scale in (1e-200, 1e200):
+        at = dln.theory.singular_velocities(scale * matrix, gradient, 1)
+        np.testing.assert_allclose(at.value_velocity, one.value_velocity, rtol=1e-14)
+        np.testing.assert_allclose(scale * at.left_velocity, one.left_velocity, rtol=1e-14)
+    with pytest.raises(ValueError, match="weights: .* in the range of float64"):
+        dln.theory.singular_velocities(1e200 * matrix, gradient, 3 * 10**5)
+    velocity = dln.theory.singular_value_velocity([1e200], [1e-200], 100)
+    assert velocity == pytest.approx([-100 * 1e200**0.98], rel=1e-12)
 
 
 def test_layers_and_their_product_have_the_same_velocities():

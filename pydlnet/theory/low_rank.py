@@ -87,7 +87,9 @@ def singular_value_velocity(
 
 def value_velocity(values: FloatArray, overlap: FloatArray, depth: int, decay: float) -> FloatArray:
     """Return the velocities of checked values."""
-    velocity: FloatArray = -depth * (values ** (2.0 - 2.0 / depth) * overlap + decay * values)
+    # Factor by factor: s^(2 - 2/N) by itself leaves the range before the product does.
+    pull = overlap if depth == 1 else values * (values ** (1.0 - 2.0 / depth) * overlap)
+    velocity: FloatArray = -depth * (pull + decay * values)
     return velocity
 
 
@@ -162,7 +164,7 @@ def singular_velocities(
     ------
     ValueError, TypeError
         If the layers are not balanced, so that the theorem does not apply; if the shapes do not
-        fit together, or an argument is not as above.
+        fit together, an argument is not as above, or a velocity leaves the range of float64.
 
     Notes
     -----
@@ -203,8 +205,9 @@ def singular_velocities(
     else:
         n_layers = as_count(depth, "depth", 1)
         matrix = as_matrix(weights, "weights")
-    flow = _Flow(matrix, as_gradient(problem, matrix), n_layers, share)
-    return flow.velocities(decay)
+    with np.errstate(over="ignore", invalid="ignore"):
+        flow = _Flow(matrix, as_gradient(problem, matrix), n_layers, share)
+        return flow.velocities(decay)
 
 
 def _check_balance(layers: list[NDArray[Any]], allowed: float) -> None:
@@ -274,6 +277,12 @@ class _Flow:
             self._vector_velocity(right[:, :rank], left[:, :rank], self._gradient.T),
         )
         of_left, of_right = (_undetermined(move, determined) for move in moves)
+        for array in (velocity, of_left[:, determined], of_right[:, determined]):
+            if not np.isfinite(array).all():
+                raise ValueError(
+                    "weights: expected singular values and a gradient whose powers and products "
+                    "stay in the range of float64, got a velocity that leaves it"
+                )
         arrays = (self._values, left, right, alignment, velocity, of_left, of_right, determined)
         return SingularVelocities(*(freeze(array) for array in arrays))
 
@@ -294,11 +303,16 @@ class _Flow:
         values = self._values[: self._rank]
         pull = gradient @ others
         inside = vectors.T @ pull  # inside[s, r] = g_sr
-        powers = values ** (2.0 / self._depth)
-        differences = powers[np.newaxis, :] - powers[:, np.newaxis]
+        larger, smaller = np.maximum.outer(values, values), np.minimum.outer(values, values)
+        # s_r^(2/N) - s_s^(2/N) over the larger power: not by the powers, which are all near 1 for
+        # large N. The difference of values is exact where they are close.
+        gap = np.log1p((larger - smaller) / smaller)
+        differences = -np.expm1(-2.0 / self._depth * gap)
+        differences *= np.sign(np.subtract.outer(values, values)).T
         for cluster in self._clusters:  # within one of them only the sum is determined
             differences[cluster, cluster] = np.inf
-        mixing = -(inside * values + (inside * values).T) / differences
+        weighted = inside * (values / larger)
+        mixing = -(weighted + weighted.T) / differences * larger ** (1.0 - 2.0 / self._depth)
         beyond = (pull - vectors @ inside) * values ** (1.0 - 2.0 / self._depth)
         velocity: FloatArray = vectors @ mixing - beyond
         return velocity
