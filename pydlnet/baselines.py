@@ -94,7 +94,7 @@ def minimum_nuclear_norm(
     ------
     ValueError, TypeError
         If the problem is of another kind, no matrix meets its data (measurements that contradict
-        each other), or an option is not as above.
+        each other), norms leave the range of float64, or an option is not as above.
 
     Notes
     -----
@@ -157,6 +157,11 @@ class _Search:
         self._scale = float(_core.singular_values(least_squares)[0])
         self._best = least_squares
         self._norm = float(np.sum(_core.singular_values(least_squares)))
+        if not math.isfinite(self._norm):
+            raise ValueError(
+                "problem: expected values whose least-squares solution has a nuclear norm in the "
+                "range of float64, got one that leaves it"
+            )
         self._dual = np.zeros(constraint.values.size)
         self._bound = 0.0
 

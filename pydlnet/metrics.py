@@ -84,11 +84,9 @@ def effective_rank(matrix: ArrayLike) -> float:
     >>> round(effective_rank([[2.0, 0.0], [0.0, 2.0]]), 12)
     2.0
     """
-    values = singular_values(matrix)
-    if values[0] == 0.0:
+    shares = _relative_values(matrix)
+    if shares[0] == 0.0:
         return 0.0
-    # Scaled by the largest first: the sum cannot overflow then.
-    shares = values / values[0]
     shares = shares[shares > 0.0] / shares.sum()
     return math.exp(-float(np.sum(shares * np.log(shares))))
 
@@ -120,8 +118,16 @@ def stable_rank(matrix: ArrayLike) -> float:
     .. [1] M. Rudelson and R. Vershynin, "Sampling from large matrices: an approach through
        geometric functional analysis", J. ACM 54, 2007. arXiv:math/0503442
     """
-    values = singular_values(matrix)
-    return float(np.sum((values / values[0]) ** 2)) if values[0] > 0.0 else 0.0
+    return float(np.sum(_relative_values(matrix) ** 2))
+
+
+def _relative_values(matrix: ArrayLike) -> FloatArray:
+    """Return the singular values over the largest of them; zeros for the zero matrix."""
+    array = as_matrix(matrix, "matrix")
+    # In units of a power of two: the largest can leave the range where no entry does.
+    exponent = int(np.frexp(np.max(np.abs(array)))[1])
+    values: FloatArray = _core.singular_values(np.ldexp(array, -exponent))
+    return values / values[0] if values[0] > 0.0 else values
 
 
 def nuclear_norm(matrix: ArrayLike) -> float:
@@ -187,8 +193,8 @@ def schatten_norm(matrix_or_values: ArrayLike, p: float) -> float:
     power = as_real(p, "p", positive=True)
     values = _schatten_values(matrix_or_values)
     largest = float(np.max(values))
-    if largest == 0.0:
-        return 0.0
+    if largest == 0.0 or math.isinf(largest):
+        return largest
     total = float(np.sum((values / largest) ** power))
     exponent = math.log(total) / power
     if exponent + math.log(largest) > math.log(sys.float_info.max):
@@ -207,7 +213,8 @@ def _schatten_values(matrix_or_values: ArrayLike) -> FloatArray:
             )
         return array
     values = singular_values(as_matrix(array, "matrix_or_values"))
-    noise = max(array.shape) * sys.float_info.epsilon * values[0]
+    # Not of an infinite value: it would count itself as zero.
+    noise = max(array.shape) * sys.float_info.epsilon * min(values[0], sys.float_info.max)
     return np.where(values > noise, values, 0.0)
 
 

@@ -261,6 +261,17 @@ def test_an_entry_observed_twice_is_no_completion_problem():
 # -- Results and arguments --
 
 
+def test_norms_that_leave_the_range():
+    def solve(scale):
+        values = scale * np.array([1.0, 1.7, 1.7])
+        problem = dln.MatrixCompletion((2, 2), [0, 0, 1], [0, 1, 0], values)
+        return dln.baselines.minimum_nuclear_norm(problem)
+
+    assert solve(1e307).nuclear_norm == pytest.approx(3.4e307, rel=1e-8)
+    with pytest.raises(ValueError, match="nuclear norm in the range of float64"):
+        solve(1e308)
+
+
 def test_the_limit_of_iterations_is_a_result():
     problem = dln.MatrixCompletion.synthetic((20, 20), 2, 150, 0)
     solution = minimum_nuclear_norm(problem, max_iterations=3)

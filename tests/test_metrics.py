@@ -105,6 +105,17 @@ def test_schatten_norms_that_leave_the_range_are_infinite():
     assert dln.metrics.schatten_norm([3.0], 5e-324) == 3.0
 
 
+def test_norms_of_a_matrix_that_leave_the_range():
+    """All entries are numbers, and both singular values 2^0.5 1.7e308."""
+    matrix = 1.7e308 * np.array([[1.0, 1.0], [1.0, -1.0]])
+    assert dln.metrics.schatten_norm(matrix, 2) == np.inf
+    assert dln.metrics.nuclear_norm(matrix) == np.inf
+    assert dln.metrics.effective_rank(matrix) == pytest.approx(2.0, rel=1e-14)
+    assert dln.metrics.stable_rank(matrix) == pytest.approx(2.0, rel=1e-14)
+    tiny = 5e-324 * np.array([[1.0, 1.0], [1.0, -1.0]])
+    assert dln.metrics.stable_rank(tiny) == pytest.approx(2.0, rel=1e-14)
+
+
 def test_schatten_quasi_norms_do_not_count_the_rounding_of_zeros():
     """Rank one: all of them are the norm, though computed values of 1e-17 would add 0.02 each."""
     matrix = np.outer([1.0, 2.0, 2.0, 0.1], [0.3, 0.4, 0.7])
