@@ -265,7 +265,7 @@ def test_velocities_of_very_small_and_very_large_matrices():
         at = dln.theory.singular_velocities(scale * matrix, gradient, 1)
         np.testing.assert_allclose(at.value_velocity, one.value_velocity, rtol=1e-14)
         np.testing.assert_allclose(scale * at.left_velocity, one.left_velocity, rtol=1e-14)
-    with pytest.raises(ValueError, match="weights: .* in the range of float64"):
+    with pytest.raises(ValueError, match=r"weights: .* in the range of float64"):
         dln.theory.singular_velocities(1e200 * matrix, gradient, 3 * 10**5)
     velocity = dln.theory.singular_value_velocity([1e200], [1e-200], 100)
     assert velocity == pytest.approx([-100 * 1e200**0.98], rel=1e-12)
@@ -416,6 +416,60 @@ def test_comparison_says_why_it_does_not_apply():
         compare(record=dln.Record("singular_values"))
     with pytest.raises(TypeError, match="trajectory: expected a Trajectory, got NoneType"):
         dln.theory.compare_singular_values(None)
+
+
+@pytest.mark.parametrize(
+    ("start", "decay"),
+    [
+        # Small layers that grow: what they lack in balance becomes a small share.
+        (dln.init.gaussian((3, 3, 3, 3), std=0.05, rng=1), 0.0),
+        # Decay: imbalances shrink by exp(-2 lambda t).
+        ([np.diag([2.0, 1.8, 1.6]), 0.1 * np.eye(3)], 0.3),
+    ],
+)
+def test_comparison_of_layers_that_become_balanced(start, decay):
+    """The formula is wrong by a factor of 2 and more where they are not, as at the start."""
+
+    def compare(*more):
+        trajectory = dln.run(
+            dln.TargetMatrix(np.diag([3.0, 2.0, 1.0])),
+            start,
+            dln.GradientDescent(0.01, weight_decay=decay),
+            n_steps=4000,
+            record=dln.Record(["singular_values", "alignment", *more], every=1),
+        )
+        return dln.theory.compare_singular_values(trajectory)
+
+    data = compare()
+    assert data.attrs["relative_imbalance"] < 1e-2
+    assert "record imbalance" in data.attrs["not_known"]
+    moved = np.diff(data["singular_value"].values[:2, 0])[0] / 0.01
+    assert abs(moved) > 2 * abs(float(data["singular_value_velocity"][0, 0]))
+    with pytest.raises(ValueError, match="because the layers were not balanced at step 0"):
+        compare("imbalance")
+
+
+def test_comparison_of_balanced_layers_knows_it():
+    data = compared((4, 4, 4, 3), 1e-3, 10, quantities=[*SPECTRUM, "imbalance"])
+    assert data.attrs["not_known"] == ""
+    assert np.isfinite(data["singular_value_gap"].values[1:]).all()
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_equal_values_are_not_predicted(depth):
+    """Their recorded vectors are any of a span, and only some of them are those of the flow."""
+    target = np.array([[1.0, 0.5, 0.0], [0.0, 1.0, 0.3], [0.2, 0.0, 2.0]])
+    trajectory = dln.run(
+        dln.TargetMatrix(target),
+        dln.init.balanced_from(0.1 * np.eye(3), (3,) * (depth + 1)),
+        dln.GradientDescent(1e-4),
+        n_steps=20,
+        record=dln.Record(["singular_values", "alignment"], every=1),
+    )
+    data = dln.theory.compare_singular_values(trajectory)
+    assert np.isnan(data["singular_value_velocity"].values[0]).all()
+    assert np.isnan(data["predicted_singular_value"].values[1]).all()
+    assert np.isfinite(data["predicted_singular_value"].values[2:]).all()
 
 
 def test_comparison_of_a_diverged_run():

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from .._validation import FloatArray, as_real
 from ..modes import track_modes
@@ -11,6 +12,9 @@ from ..trajectory import Trajectory
 from .low_rank import relative_imbalance, value_velocity
 
 __all__ = ["compare_singular_values"]
+
+# Share of the largest singular value: values closer together than that count as equal.
+_EQUAL = 1e-12
 
 _THEOREM_3 = "Arora, Cohen, Hu & Luo 2019, Theorem 3, arXiv:1905.13655"
 
@@ -25,10 +29,12 @@ def compare_singular_values(
     trajectory : Trajectory
         Of a method that approximates gradient flow, on the full data; it must have recorded
         `singular_values` and `alignment`. If it has recorded `singular_vectors` too, modes are
-        followed through crossings by `metrics.track_modes` first.
+        followed through crossings by `metrics.track_modes` first; if `imbalance`, every record's is
+        checked.
     balance_tolerance : float, default 1e-2
-        Imbalance of the final layers up to which the theorem is taken to apply, as a share of
-        the largest squared norm of a layer.
+        Imbalance up to which the theorem is taken to apply, as a share of the largest squared norm
+        of a layer, and before the last record of sum_r s_r^(2/N), which that is for balanced
+        layers, and at least.
 
     Returns
     -------
@@ -36,8 +42,11 @@ def compare_singular_values(
         The data of the run with three more variables over step and mode:
         `singular_value_velocity`, that of Theorem 3; `predicted_singular_value`, the value at the
         record before, moved on to this one; and `singular_value_gap`, by how much the recorded
-        value is larger. NaN at the first record, and next to undefined records. The attribute
-        `relative_imbalance` has what was compared with the tolerance.
+        value is larger. NaN at the first record, next to undefined records, and where values are
+        equal, as the recorded alignment belongs to vectors that the flow need not leave along
+        (`singular_velocities` has these). The attribute `relative_imbalance` has that of the final
+        layers; `not_known` says so if those before were not recorded. Descent from a small or
+        unbalanced start can end far more balanced than it was.
 
     Raises
     ------
@@ -67,6 +76,7 @@ def compare_singular_values(
         data = track_modes(data)
     values, alignment = data["singular_value"].values, data["alignment"].values
     depth, decay = len(trajectory.weights), trajectory.method.weight_decay
+    alignment = np.where(_undetermined(values, depth), np.nan, alignment)
     predicted = _moved_on(values, alignment, data["time"].values, depth, decay)
     return data.assign(
         singular_value_velocity=_labelled(
@@ -79,7 +89,12 @@ def compare_singular_values(
         singular_value_gap=_labelled(
             values - predicted, "singular value minus predicted singular value"
         ),
-    ).assign_attrs(relative_imbalance=imbalance)
+    ).assign_attrs(
+        relative_imbalance=imbalance,
+        not_known=""
+        if depth == 1 or "imbalance" in data
+        else "balancedness before the last record: not recorded: record imbalance",
+    )
 
 
 def _labelled(array: FloatArray, long_name: str) -> tuple[Any, ...]:
@@ -100,9 +115,41 @@ def _check_applies(trajectory: Trajectory, allowed: float) -> float:
         why = f"batch_size={method.batch_size} makes the gradients random"
     elif imbalance > allowed:
         why = f"the layers are not balanced ({imbalance:.3g} > balance_tolerance = {allowed:g})"
+    else:
+        why = _against_balance_before(trajectory, allowed)
     if why:
         raise ValueError(f"trajectory: Theorem 3 does not apply because {why}")
     return imbalance
+
+
+def _against_balance_before(trajectory: Trajectory, allowed: float) -> str | None:
+    """Return which record was not balanced, if imbalances are recorded."""
+    data, depth = trajectory.data, len(trajectory.weights)
+    if "imbalance" not in data or depth == 1:
+        return None
+    largest = np.max(data["imbalance"].values.astype(np.float64), axis=1)
+    # At most the largest squared norm of a layer (Horn, then Hoelder), and that of balanced ones.
+    norm = np.sum(data["singular_value"].values.astype(np.float64) ** (2.0 / depth), axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where(largest == 0.0, 0.0, largest / norm)
+    outside = np.flatnonzero(share > allowed)  # not NaN, of a diverged run
+    if not outside.size:
+        return None
+    step = data["step"].values[outside[0]]
+    return (
+        f"the layers were not balanced at step {step} ({share[outside[0]]:.3g} > "
+        f"balance_tolerance = {allowed:g})"
+    )
+
+
+def _undetermined(values: FloatArray, depth: int) -> NDArray[np.bool_]:
+    """Return which values are equal to others of their record, so that W leaves vectors open."""
+    with np.errstate(invalid="ignore"):
+        distances = np.abs(values[:, :, np.newaxis] - values[:, np.newaxis, :])
+        nothing = _EQUAL * np.max(values, axis=1)[:, np.newaxis, np.newaxis]
+        equal: NDArray[np.bool_] = np.sum(distances <= nothing, axis=2) > 1
+    # Zero stays zero at depth 2 and more, whatever the vectors are.
+    return equal & (values > 0.0) if depth > 1 else equal | (values == 0.0)
 
 
 def _moved_on(
