@@ -364,3 +364,10 @@ def test_claim_2_at_its_ends():
         theory.balanced_probability((4, 4), 1.0, 0.0)
     with pytest.raises(ValueError, match="std: expected"):
         theory.balanced_probability((4, 4), -1.0, 1.0)
+
+
+@pytest.mark.parametrize("scale", [1e-160, 1e160])
+def test_regression_whose_squares_leave_the_range(scale):
+    inputs = scale * np.eye(3)
+    with pytest.raises(ValueError, match=r"does not apply because .* range of float64"):
+        dln.theory.certificate([np.eye(3)], dln.Regression(inputs, np.eye(3)))

@@ -1,5 +1,7 @@
 """Problems whose loss is a squared distance to a target, up to a factor and a constant."""
 
+import math
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,7 +75,12 @@ def _from_regression(problem: Regression) -> SquaredDistance:
     # The transform is (X^T X / m)^(-1/2), a multiple of the identity if all directions are alike.
     root = _common_factor(white)
     samples = problem.n_samples if problem.reduction == "sum" else 1
-    return SquaredDistance(white.problem.target * root, samples / root**2, samples * white.constant)
+    scale = samples / root / root
+    if not sys.float_info.min <= scale < math.inf:
+        raise ValueError(
+            "problem: does not apply because the squares of its inputs leave the range of float64"
+        )
+    return SquaredDistance(white.problem.target * root, scale, samples * white.constant)
 
 
 def _common_factor(white: Whitened) -> float:
