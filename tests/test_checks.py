@@ -264,6 +264,20 @@ def test_whitened_regression_is_checked_above_its_smallest_loss():
         np.testing.assert_allclose(other["loss_bound"], factor * found[0]["loss_bound"], rtol=1e-11)
 
 
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_the_largest_rate_is_covered_where_the_smallest_loss_is_large(reduction):
+    """The excess loss is a small difference of large numbers, and its rounding no violation."""
+    rng = np.random.default_rng(3)
+    inputs, outputs = rng.standard_normal((50, 3)), rng.standard_normal((50, 2))
+    white = dln.whiten(inputs, outputs)
+    problem = dln.Regression(inputs @ white.transform, outputs, reduction=reduction)
+    start = dln.init.balanced_from(1.01 * white.problem.target, (3, 3, 2))
+    allowed = dln.theory.certificate(start, problem).learning_rate_allowed
+    for rate, answer in [(allowed, "yes"), (1.0001 * allowed, "no")]:
+        found = check(run(["loss", "imbalance"], rate, 5, start, problem, every=1))
+        assert found.attrs["guaranteed"] == answer
+
+
 def test_a_trajectory_from_a_file_needs_its_problem(tmp_path):
     trajectory = run()
     trajectory.save(tmp_path / "run.nc")

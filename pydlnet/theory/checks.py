@@ -105,7 +105,7 @@ def check(trajectory: Trajectory, problem: Problem | None = None) -> xr.Dataset:
             result = result.assign(_variables(name, comparison()))
         except NotRecorded as error:
             missing[name] = str(error)
-    against, unknown = _conditions(trajectory, found, noise)
+    against, unknown = _conditions(trajectory, distance, found, noise)
     result.attrs = {
         "reference": THEOREM_1,
         "guaranteed": "no" if against else "unknown" if unknown else "yes",
@@ -289,7 +289,7 @@ def _constant_rate(trajectory: Trajectory) -> float | None:
 
 
 def _conditions(
-    trajectory: Trajectory, found: Certificate, noise: float
+    trajectory: Trajectory, distance: SquaredDistance, found: Certificate, noise: float
 ) -> tuple[list[str], list[str]]:
     """Return the conditions that fail, and those that are not known."""
     against, unknown = list(found.reasons), []
@@ -297,8 +297,12 @@ def _conditions(
         unknown.append("balancedness: not recorded: record imbalance or weights")
     rate, certain = _largest_rate(trajectory)
     allowed = found.learning_rate_allowed
-    # The margin is taken from the recorded loss, and rounded by this much; the rate is its power.
-    rounding = 16.0 * noise * found.target_norm / found.deficiency_margin
+    # The margin is taken from the recorded loss, and rounded by this much, also through what is
+    # subtracted from that; the rate is its power.
+    lost = 2.0 * noise * abs(distance.smallest) / distance.scale
+    gap = math.sqrt(2.0 * found.excess_loss / distance.scale)
+    error = 16.0 * noise * found.target_norm + 4.0 * (math.sqrt(gap * gap + lost) - gap)
+    rounding = error / found.deficiency_margin
     if rate > allowed * (1.0 + rounding):
         against.append(
             f"learning_rate: expected at most {allowed:.6g}, got {rate:.6g}, "
