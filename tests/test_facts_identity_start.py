@@ -132,3 +132,10 @@ def test_claim_5_sample():
 def test_bad_identity_starts_are_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_floor_that_leaves_the_range():
+    target = np.diag([1.0, -1e200])
+    for function in (dln.theory.identity_loss_floor, dln.theory.failure_without_margin):
+        with pytest.raises(ValueError, match=r"target: .* squares in the range"):
+            function(target, depth=4)

@@ -11,6 +11,7 @@ from .. import chain
 from .._validation import as_count, as_matrix, as_real
 from ..initialization import identity
 from ..problems import TargetMatrix
+from .identity_start import half_square
 
 __all__ = ["FailingStart", "failure_without_balance", "failure_without_margin"]
 
@@ -162,7 +163,7 @@ def failure_without_margin(
     return FailingStart(
         TargetMatrix(matrix),
         identity((matrix.shape[0],) * (2 * half + 1)),
-        0.5 * float(np.sum(negative**2)),
+        half_square(negative),
         f"{_PAPER}, Claim 5",
     )
 

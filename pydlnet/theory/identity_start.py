@@ -208,7 +208,8 @@ def identity_loss_floor(target: ArrayLike, depth: int) -> float:
     Raises
     ------
     ValueError, TypeError
-        If the target is not symmetric or not finite, or the depth is odd.
+        If the target is not symmetric or not finite, the depth is odd, or the floor leaves the
+        range of float64.
 
     Notes
     -----
@@ -227,7 +228,19 @@ def identity_loss_floor(target: ArrayLike, depth: int) -> float:
     if as_count(depth, "depth", 2) % 2:
         raise ValueError(f"depth: expected an even number, got {depth}")
     negative = np.minimum(_eigen(target)[0], 0.0)
-    return 0.5 * float(np.sum(negative * negative))
+    return half_square(negative)
+
+
+def half_square(values: FloatArray) -> float:
+    """Return half the sum of the squares of a target's eigenvalues."""
+    with np.errstate(over="ignore"):
+        result = 0.5 * float(np.sum(values * values))
+    if not np.isfinite(result):
+        raise ValueError(
+            "target: expected eigenvalues with squares in the range of float64, "
+            f"got {values[np.argmax(np.abs(values))]:g}"
+        )
+    return result
 
 
 def _descend(
