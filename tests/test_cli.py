@@ -472,6 +472,7 @@ def test_objects_are_never_unpickled(fails, tmp_path):
         ("depth = 2\n", "", "[start]: expected widths, or depth and hidden_width"),
         ("hidden_width = 3\n", "", "[start]: expected hidden_width"),
         ("depth = 2", "depth = 0", "start.depth: expected an integer >= 1, got 0"),
+        ("depth = 2", "depth = 200_000", "start.depth: expected an integer <= 10000, got 200000"),
         ("depth = 2", "depth = 2.0", "start.depth: expected an integer, got float 2.0"),
         ("depth = 2", "depth = 2\nwidths = [2, 2]", "[start]: give either widths, or depth"),
         ("learning_rate = 0.1", 'learning_rate = "fast"', "method.learning_rate: expected"),

@@ -33,6 +33,7 @@ _ARRAYS = frozenset(
 _TUPLES = frozenset({"held_out"})
 
 _MOST_STEPS = 10**18  # more than anybody can take, and what 64-bit integers hold
+_LARGEST_DEPTH = 10_000  # more would fill the memory before anything is said
 
 
 @dataclass(frozen=True)
@@ -202,7 +203,7 @@ def _widths(section: Section, shape: tuple[int, int]) -> list[int]:
         return []
     if "depth" not in section:
         raise ValueError("[start]: expected widths, or depth and hidden_width")
-    depth = as_count(section["depth"], "start.depth", 1)
+    depth = as_count(section["depth"], "start.depth", 1, _LARGEST_DEPTH)
     if depth > 1 and "hidden_width" not in section:
         raise ValueError("[start]: expected hidden_width, the width of all hidden layers")
     hidden = as_count(section.get("hidden_width", 1), "start.hidden_width", 1)
