@@ -217,6 +217,7 @@ def _check_members(setup: EnsembleSetup) -> None:
         _check_knowledge(problem, setup.record)
     for method in setup.methods.distinct:
         method.check_steps(setup.n_steps)
+        method.check_network(setup.widths, setup.record.names)
 
 
 @dataclass(frozen=True)

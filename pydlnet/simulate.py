@@ -78,16 +78,17 @@ def run(
 
     Notes
     -----
-    Gradient descent, momentum and GroupRMSprop commute with rotations, and gradients stay in the
-    span of what is next to a width. So hidden widths count as min(d_j, d_{j-1} + d_{j+1}), and for
-    `TargetMatrix` and squared `Regression` d_0 as rank + d_1 and d_N as rank + d_{N-1}, with the
-    rank of target or data. From an input of width 8 on, where no mini-batches are drawn, that of
-    a squared `Regression` is also rotated to the right singular vectors of its data: this takes
-    two products out of a step. Results are those of the full network to rounding; the attribute
-    `exact_algebra` of the data says what was done. By counting, no direction is lost that the full
-    run could reach. `exact_compression="rank"` does lose those that a rank-deficient start would
-    reach by rounding alone: such a run stays on its saddle. A run with momentum that goes on with
-    another problem, or leaves its coordinates, goes on in full ones.
+    Gradient descent, momentum, GroupRMSprop and EndToEndDescent commute with rotations, and
+    gradients stay in the span of what is next to a width. So hidden widths count as
+    min(d_j, d_{j-1} + d_{j+1}), and for `TargetMatrix` and squared `Regression` d_0 as rank + d_1
+    and d_N as rank + d_{N-1}, with the rank of target or data. From an input of width 8 on, where
+    no mini-batches are drawn, that of a squared `Regression` is also rotated to the right singular
+    vectors of its data: this takes two products out of a step. Results are those of the full
+    network to rounding; the attribute `exact_algebra` of the data says what was done. By counting,
+    no direction is lost that the full run could reach. `exact_compression="rank"` does lose those
+    that a rank-deficient start would reach by rounding alone: such a run stays on its saddle. A run
+    with momentum that goes on with another problem, or leaves its coordinates, goes on in full
+    ones.
 
     Divergence is a result: the run ends at the first step whose loss is not finite.
 
@@ -139,6 +140,7 @@ def _check(
     layers = as_weights(weights) if earlier is None else earlier.weights
     widths = widths_of(layers)
     problem.check_shape(widths)
+    method.check_network(widths, record.names)
     _check_knowledge(problem, record)
     state = State(0, (0.0, 0.0), None, {}) if earlier is None else earlier.state
     draws = method.batch_size is not None and state.seed is None

@@ -341,6 +341,28 @@ def end_to_end_step(matrix, gradient, rate, depth, weight_decay=0.0):
     return (1 - rate * weight_decay * depth) * matrix - rate * total
 
 
+def powers_as_written(matrix, gradient, depth):
+    """Return sum_j [W W^T]^((j-1)/N) G [W^T W]^((N-j)/N) with 200 digits."""
+    import mpmath  # which the benchmarks that use this module do without
+
+    with mpmath.workdps(200):
+        w, g = mpmath.matrix(matrix.tolist()), mpmath.matrix(gradient.tolist())
+
+        def power(gram, exponent):
+            if exponent == 0:
+                return mpmath.eye(gram.rows)
+            values, vectors = mpmath.eigsy(gram)
+            # What 200 digits leave of a zero is around 1e-200.
+            scaled = [v**exponent if v > 1e-150 else mpmath.mpf(0) for v in values]
+            return vectors * mpmath.diag(scaled) * vectors.T
+
+        total = mpmath.zeros(w.rows, w.cols)
+        for j in range(1, depth + 1):
+            on_left = power(w * w.T, mpmath.mpf(j - 1) / depth)
+            total += on_left * g * power(w.T * w, mpmath.mpf(depth - j) / depth)
+        return np.array(total.tolist(), dtype=float)
+
+
 def _power(basis, values, exponent):
     if exponent == 0:
         return np.eye(len(basis))

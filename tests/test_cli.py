@@ -215,12 +215,22 @@ def test_every_start(call, write, keys):
 
 @pytest.mark.parametrize(
     "method",
-    ["Momentum", "GroupRMSprop", "RMSprop", "Adam", "AdaGrad", "AdaDelta", "GradientDescent"],
+    [
+        "Momentum",
+        "GroupRMSprop",
+        "RMSprop",
+        "Adam",
+        "AdaGrad",
+        "AdaDelta",
+        "GradientDescent",
+        "EndToEndDescent",
+    ],
 )
 def test_every_method(call, write, method):
-    extra = "momentum = 0.5\n" if method == "Momentum" else ""
+    extra = {"Momentum": "momentum = 0.5\n", "EndToEndDescent": "depth = 3\n"}.get(method, "")
     path = write(BASIC, ("GradientDescent", method), ("learning_rate", extra + "learning_rate"))
-    assert call("run", path, "--set", "run.n_steps=20")[0] == 0
+    one_matrix = ["--set", "start.depth=1"] if method == "EndToEndDescent" else []
+    assert call("run", path, "--set", "run.n_steps=20", *one_matrix)[0] == 0
     assert type(dln.open("try.nc").method).__name__ == method
 
 

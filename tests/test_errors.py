@@ -142,6 +142,7 @@ METHODS = [
     dln.Adam(),
     dln.AdaGrad(),
     dln.AdaDelta(),
+    dln.EndToEndDescent(0.1, 3),
 ]
 
 

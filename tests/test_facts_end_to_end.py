@@ -61,26 +61,6 @@ def test_theorem_1_the_product_of_the_layers_moves_by_the_velocity(sizes, decay)
     np.testing.assert_allclose(from_gradient, actual, rtol=1e-12, atol=1e-14)
 
 
-def powers_as_written(matrix, gradient, depth):
-    """Return sum_j [W W^T]^((j-1)/N) G [W^T W]^((N-j)/N) with 200 digits."""
-    with mpmath.workdps(200):
-        w, g = mpmath.matrix(matrix.tolist()), mpmath.matrix(gradient.tolist())
-
-        def power(gram, exponent):
-            if exponent == 0:
-                return mpmath.eye(gram.rows)
-            values, vectors = mpmath.eigsy(gram)
-            # What 200 digits leave of a zero is around 1e-200.
-            scaled = [v**exponent if v > 1e-150 else mpmath.mpf(0) for v in values]
-            return vectors * mpmath.diag(scaled) * vectors.T
-
-        total = mpmath.zeros(w.rows, w.cols)
-        for j in range(1, depth + 1):
-            on_left = power(w * w.T, mpmath.mpf(j - 1) / depth)
-            total += on_left * g * power(w.T * w, mpmath.mpf(depth - j) / depth)
-        return np.array(total.tolist(), dtype=float)
-
-
 @pytest.mark.parametrize("depth", [1, 2, 3, 5])
 @pytest.mark.parametrize(
     "matrix",
@@ -96,7 +76,7 @@ def test_theorem_1_fractional_powers_of_integer_matrices(matrix, depth):
     """Powers of the Gram matrices in float64 lose all but 3 digits at rank 2 and N = 5."""
     matrix = np.array(matrix, dtype=float)
     gradient = np.random.default_rng(2).standard_normal(matrix.shape)
-    expected = -powers_as_written(matrix, gradient, depth)
+    expected = -reference.powers_as_written(matrix, gradient, depth)
     actual = theory.end_to_end_velocity(matrix, gradient, depth)
     # Squares of singular values up to 170, some ten operations each.
     np.testing.assert_allclose(actual, expected, rtol=1e-13, atol=1e-12)

@@ -31,6 +31,7 @@ inline MethodSettings to_settings(const std::string& method, const py::dict& num
   settings.beta2 = number("beta2");
   settings.centered = number("centered") != 0.0;
   settings.initial_accumulator = number("initial_accumulator");
+  settings.depth = number("depth");
   return settings;
 }
 

@@ -94,7 +94,8 @@ class LaneGroup final : public Group<Scalar> {
   // Whether the member can be in a lane.
   static bool takes(const Members<Scalar>& members, std::size_t k) {
     const Losses<Scalar>& losses = members.problem_of(k).losses.front();
-    return !losses.batch && dynamic_cast<const TargetLoss<Scalar>*>(losses.full.get()) != nullptr;
+    return members.method_of(k).settings.method != Method::end_to_end && !losses.batch &&
+           dynamic_cast<const TargetLoss<Scalar>*>(losses.full.get()) != nullptr;
   }
 
  private:

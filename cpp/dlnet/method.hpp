@@ -5,11 +5,21 @@
 
 namespace dlnet {
 
-enum class Method { gradient_descent, momentum, group_rmsprop, rmsprop, adam, adagrad, adadelta };
+enum class Method {
+  gradient_descent,
+  momentum,
+  group_rmsprop,
+  rmsprop,
+  adam,
+  adagrad,
+  adadelta,
+  end_to_end
+};
 
 // In the order of Method.
-inline constexpr std::array<const char*, 7> method_names = {
-    "gradient_descent", "momentum", "group_rmsprop", "rmsprop", "adam", "adagrad", "adadelta"};
+inline constexpr std::array<const char*, 8> method_names = {
+    "gradient_descent", "momentum", "group_rmsprop", "rmsprop", "adam",
+    "adagrad",          "adadelta", "end_to_end"};
 
 struct MethodSettings {
   Method method = Method::gradient_descent;
@@ -22,6 +32,7 @@ struct MethodSettings {
   double beta2 = 0.0;
   bool centered = false;
   double initial_accumulator = 0.0;
+  double depth = 0.0;  // of the network whose end-to-end matrix moves, at least 2
 };
 
 }  // namespace dlnet

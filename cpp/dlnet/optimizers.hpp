@@ -3,6 +3,7 @@
 // method takes gradients written out.
 #pragma once
 
+#include "end_to_end.hpp"
 #include "network.hpp"
 #include "update_rules.hpp"
 
@@ -16,6 +17,7 @@ class Optimizer {
       buffers_.push_back(zero_layers<Scalar>(widths));
     }
     if (settings.method == Method::adagrad) fill(buffers_[0], settings.initial_accumulator);
+    if (settings.method == Method::end_to_end) make_end_to_end_rule(widths);
   }
 
   const MethodSettings& settings() const { return settings_; }
@@ -29,8 +31,9 @@ class Optimizer {
     n_updates_ = n_updates;
   }
 
+  // Where it is part of the gradients.
   void add_weight_decay(const Network<Scalar>& network, Layers<Scalar>& gradients) const {
-    if (settings_.weight_decay == 0.0) return;
+    if (settings_.weight_decay == 0.0 || end_to_end_rule_) return;
     const Scalar decay = static_cast<Scalar>(settings_.weight_decay);
     for (std::size_t j = 0; j < gradients.size(); ++j) {
       const Matrix<Scalar>& weight = network.weight(j);
@@ -50,6 +53,10 @@ class Optimizer {
   // returns the rate in force.
   double update(Network<Scalar>& network, const Layers<Scalar>& gradients, double rate) {
     Update update{++n_updates_, rate};
+    if (end_to_end_rule_) {
+      end_to_end_rule_->update(network.weight(0), gradients[0], rate, settings_.weight_decay);
+      return rate;
+    }
     if (settings_.method == Method::group_rmsprop) {
       mean_square_ = mean_square_after(gradients);
       update.rate = dlnet::group_rate(settings_, mean_square_, update);
@@ -68,6 +75,11 @@ class Optimizer {
   }
 
  private:
+  void make_end_to_end_rule(const Widths& widths) {
+    if (widths.size() != 2) throw std::invalid_argument("weights: expected one matrix");
+    end_to_end_rule_.emplace(widths[1], widths[0], settings_.depth);
+  }
+
   static void fill(Layers<Scalar>& layers, double value) {
     for (Matrix<Scalar>& layer : layers) {
       for (Index col = 0; col < layer.cols(); ++col) {
@@ -97,6 +109,7 @@ class Optimizer {
 
   MethodSettings settings_;
   std::vector<Layers<Scalar>> buffers_;
+  std::optional<EndToEndRule> end_to_end_rule_;
   double mean_square_ = 0.0;    // GroupRMSprop's running mean of the squared gradient norm
   std::int64_t n_updates_ = 0;  // since this method took over; for the bias corrections
 };

@@ -37,13 +37,11 @@ class Spectrum {
   }
 
   const double* singular_values() const { return values_.data(); }  // (k,), where asked for
-  // Column r of U, (rows,), and of V, (cols,), where vectors were asked for.
-  const double* left(Index r) const {
-    return (is_wide_ ? tall_->right() : tall_->left()).column(r);
-  }
-  const double* right(Index r) const {
-    return (is_wide_ ? tall_->left() : tall_->right()).column(r);
-  }
+  // U, (rows, k), and V, (cols, k), where vectors were asked for, and their columns.
+  const Matrix<double>& left() const { return is_wide_ ? tall_->right() : tall_->left(); }
+  const Matrix<double>& right() const { return is_wide_ ? tall_->left() : tall_->right(); }
+  const double* left(Index r) const { return left().column(r); }
+  const double* right(Index r) const { return right().column(r); }
 
  private:
   // Copies the matrix, the long side down, with entries scaled to about one by a power of two.

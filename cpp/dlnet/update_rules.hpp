@@ -175,12 +175,14 @@ struct RuleKind {
 };
 
 // Calls visit(RuleKind<...>) for the method. The update of gradient descent is accumulated in the
-// pass, and that of GroupRMSprop is plain descent at its own rate.
+// pass, that of the end-to-end rule is none of single entries, and that of GroupRMSprop is plain
+// descent at its own rate.
 template <class Visit>
 void visit_rule(const MethodSettings& settings, const Visit& visit) {
   switch (settings.method) {
     case Method::gradient_descent:
     case Method::group_rmsprop:
+    case Method::end_to_end:
       return visit(RuleKind<PlainRule>{});
     case Method::momentum:
       return settings.nesterov ? visit(RuleKind<NesterovRule>{}) : visit(RuleKind<MomentumRule>{});

@@ -14,6 +14,7 @@ inline MethodSettings settings_of(Method method) {
   settings.weight_decay = 1e-4;
   settings.momentum = settings.decay = settings.beta1 = settings.beta2 = 0.9;
   settings.epsilon = 1e-6;
+  settings.depth = 3.0;
   return settings;
 }
 

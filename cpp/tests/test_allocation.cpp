@@ -107,6 +107,10 @@ void test_allocation() {
       check_lanes<float>(widths, method);
     }
   }
+  for (const Widths& widths : {Widths{4, 4}, Widths{10, 30}, Widths{60, 50}}) {
+    check_loop<double>(widths, Method::end_to_end, false);
+    check_loop<float>(widths, Method::end_to_end, false);
+  }
 }
 
 }  // namespace dlnet::tests

@@ -142,6 +142,7 @@ def _methods() -> dict[str, Callable[..., Any]]:
             dln.Adam,
             dln.AdaGrad,
             dln.AdaDelta,
+            dln.EndToEndDescent,
         )
     }
 

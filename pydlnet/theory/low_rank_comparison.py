@@ -7,6 +7,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from .._validation import FloatArray, as_real
+from ..methods import EndToEndDescent
 from ..modes import track_modes
 from ..trajectory import Trajectory
 from .low_rank import relative_imbalance, value_velocity
@@ -75,12 +76,13 @@ def compare_singular_values(
     if "left_singular_vector" in data:
         data = track_modes(data)
     values, alignment = data["singular_value"].values, data["alignment"].values
-    depth, decay = len(trajectory.weights), trajectory.method.weight_decay
+    method = trajectory.method
+    depth = method.depth if isinstance(method, EndToEndDescent) else len(trajectory.weights)
     alignment = np.where(_undetermined(values, depth), np.nan, alignment)
-    predicted = _moved_on(values, alignment, data["time"].values, depth, decay)
+    predicted = _moved_on(values, alignment, data["time"].values, depth, method.weight_decay)
     return data.assign(
         singular_value_velocity=_labelled(
-            value_velocity(values, alignment, depth, decay),
+            value_velocity(values, alignment, depth, method.weight_decay),
             "time derivative of the singular values under gradient flow from balanced layers",
         ),
         predicted_singular_value=_labelled(
