@@ -31,6 +31,7 @@ from .end_to_end import (
     preconditioner_spectrum,
     single_output_velocity,
 )
+from .end_to_end_comparison import compare_end_to_end
 from .escape import (
     escape_time,
     plateau_time,
@@ -61,6 +62,12 @@ from .modes import (
     mode_strength,
     mode_time,
 )
+from .momentum import (
+    TwoLayerStep,
+    momentum_coefficients,
+    two_layer_step,
+)
+from .overlay import overlay
 from .random_starts import (
     BalancedStartCertificate,
     balanced_probability,
@@ -82,10 +89,12 @@ __all__ = [
     "InvariantSubspace",
     "SingleOutputVelocity",
     "SingularVelocities",
+    "TwoLayerStep",
     "balanced_probability",
     "balanced_start_certificate",
     "certificate",
     "check",
+    "compare_end_to_end",
     "compare_singular_values",
     "eigenvalue_descent",
     "end_to_end_circulation",
@@ -104,6 +113,8 @@ __all__ = [
     "lp_speedup",
     "mode_strength",
     "mode_time",
+    "momentum_coefficients",
+    "overlay",
     "plateau_time",
     "preconditioner_spectrum",
     "single_output_velocity",
@@ -116,4 +127,5 @@ __all__ = [
     "two_cycle_multiplier",
     "two_layer_flow",
     "two_layer_gram",
+    "two_layer_step",
 ]

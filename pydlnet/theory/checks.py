@@ -17,7 +17,7 @@ from .certificates import THEOREM_1, Certificate, assess
 from .measured import Measured, NotRecorded
 from .squared_distance import SquaredDistance, as_squared_distance
 
-__all__ = ["check"]
+__all__ = ["check", "problem_of"]
 
 
 def check(trajectory: Trajectory, problem: Problem | None = None) -> xr.Dataset:
@@ -91,7 +91,7 @@ def check(trajectory: Trajectory, problem: Problem | None = None) -> xr.Dataset:
     >>> found.attrs["guaranteed"], bool(found.contraction_held.all())
     ('yes', True)
     """
-    distance = as_squared_distance(_problem_of(trajectory, problem))
+    distance = as_squared_distance(problem_of(trajectory, problem))
     _require_plain_descent(trajectory)
     measured = Measured(trajectory, distance)
     excess = _excess_loss(measured)
@@ -154,7 +154,26 @@ def _variables(name: str, comparison: _Comparison) -> dict[str, tuple[object, ..
     }
 
 
-def _problem_of(trajectory: Trajectory, problem: Problem | None) -> Problem:
+def problem_of(trajectory: Trajectory, problem: Problem | None) -> Problem:
+    """Return what a trajectory minimised.
+
+    Parameters
+    ----------
+    trajectory : Trajectory
+        Any.
+    problem : Problem or None
+        The user's argument; needed if the trajectory was opened from a file.
+
+    Returns
+    -------
+    Problem
+        That of the trajectory.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the trajectory has no problem and none is given, or another one.
+    """
     if not isinstance(trajectory, Trajectory):
         raise TypeError(f"trajectory: expected a Trajectory, got {type(trajectory).__name__}")
     if problem is None:

@@ -7,9 +7,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from .._validation import FloatArray, as_real
-from ..methods import EndToEndDescent
 from ..modes import track_modes
 from ..trajectory import Trajectory
+from .end_to_end_comparison import depth_of
 from .low_rank import relative_imbalance, value_velocity
 
 __all__ = ["compare_singular_values"]
@@ -77,7 +77,7 @@ def compare_singular_values(
         data = track_modes(data)
     values, alignment = data["singular_value"].values, data["alignment"].values
     method = trajectory.method
-    depth = method.depth if isinstance(method, EndToEndDescent) else len(trajectory.weights)
+    depth = depth_of(trajectory)
     alignment = np.where(_undetermined(values, depth), np.nan, alignment)
     predicted = _moved_on(values, alignment, data["time"].values, depth, method.weight_decay)
     return data.assign(
@@ -94,7 +94,7 @@ def compare_singular_values(
     ).assign_attrs(
         relative_imbalance=imbalance,
         not_known=""
-        if depth == 1 or "imbalance" in data
+        if len(trajectory.weights) == 1 or "imbalance" in data
         else "balancedness before the last record: not recorded: record imbalance",
     )
 
