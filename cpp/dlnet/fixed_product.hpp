@@ -10,10 +10,10 @@ namespace dlnet {
 
 // Products of (width, width) matrices with the width known at compile time: for small networks, in
 // which finding the tiles costs as much as multiplying them.
-template <class Scalar, int width, bool is_transposed, class Finish>
+template <class Scalar, int width, bool is_transposed>
 class FixedProduct {
  public:
-  static void run(const Scalar* a, const Scalar* b, Scalar* c, const Finish& finish) {
+  static void run(const Scalar* a, const Scalar* b, Scalar* c, const Finish<Scalar>& finish) {
     // As next_tile_vectors() cuts them: threes first, then at most two twos, or a single one.
     constexpr int twos = n_vectors == 1 ? 0 : (3 - n_vectors % 3) % 3;
     constexpr int threes = n_vectors == 1 ? 0 : (n_vectors - 2 * twos) / 3;
@@ -28,7 +28,8 @@ class FixedProduct {
   static_assert(stride * sizeof(Scalar) < 8 * cache_line, "see padded_rows()");
 
   template <int tile_vectors, int count>
-  static void panels(Index row, const Scalar* a, const Scalar* b, Scalar* c, const Finish& finish) {
+  static void panels(Index row, const Scalar* a, const Scalar* b, Scalar* c,
+                     const Finish<Scalar>& finish) {
     constexpr int widest = max_tile_columns(tile_vectors);
     constexpr int n_tiles = (width + widest - 1) / widest;
     constexpr int n_wide = width % n_tiles;
@@ -41,7 +42,8 @@ class FixedProduct {
   }
 
   template <int tile_vectors, int tile_columns, int count>
-  static void tiles(Index col, const Scalar* a, const Scalar* b, Scalar* c, const Finish& finish) {
+  static void tiles(Index col, const Scalar* a, const Scalar* b, Scalar* c,
+                    const Finish<Scalar>& finish) {
     if constexpr (count > 0) {
       for (int tile = 0; tile < count; ++tile, col += tile_columns) {
         const RightFactor<Scalar> factor = is_transposed
@@ -73,12 +75,12 @@ constexpr int fixed_width_number(Index width) {
 }
 
 // The product for one of the fixed widths.
-template <class Scalar, bool is_transposed, class Finish>
+template <class Scalar, bool is_transposed>
 auto fixed_product(Index width) {
-  using Product = void (*)(const Scalar*, const Scalar*, Scalar*, const Finish&);
+  using Product = void (*)(const Scalar*, const Scalar*, Scalar*, const Finish<Scalar>&);
   static constexpr auto table = []<int... number>(std::integer_sequence<int, number...>) {
     return std::array<Product, n_fixed_widths>{
-        &FixedProduct<Scalar, fixed_width(number), is_transposed, Finish>::run...};
+        &FixedProduct<Scalar, fixed_width(number), is_transposed>::run...};
   }(std::make_integer_sequence<int, n_fixed_widths>{});
   return table[static_cast<std::size_t>(fixed_width_number(width))];
 }

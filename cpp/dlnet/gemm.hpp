@@ -12,15 +12,16 @@
 
 namespace dlnet {
 
-template <class Scalar, class Finish>
+template <class Scalar>
 [[gnu::always_inline]] inline void multiply_unpacked(const ConstView<Scalar>& a,
                                                      const RightFactor<Scalar>& b,
-                                                     const View<Scalar>& c, const Finish& finish) {
+                                                     const View<Scalar>& c,
+                                                     const Finish<Scalar>& finish) {
   for_each_panel<Scalar>(c.rows, [&](Index row, auto tile_vectors) {
     for_each_strip(
         c.cols, max_tile_columns(tile_vectors), [&](Index col, Index width, Index n_tiles) {
           const RightFactor<Scalar> tile{b.data + col * b.col_step, b.row_step, b.col_step};
-          KernelTable<Scalar, Finish>::find(tile_vectors, width)(
+          KernelTable<Scalar>::find(tile_vectors, width)(
               {n_tiles, a.cols, a.data + row, a.stride, tile, width * b.col_step,
                c.data + col * c.stride + row, c.stride},
               finish);
@@ -28,9 +29,9 @@ template <class Scalar, class Finish>
   });
 }
 
-template <class Scalar, class Finish>
+template <class Scalar>
 void multiply_block(ConstView<Scalar> a, RightFactor<Scalar> b, View<Scalar> c,
-                    const Finish& finish, Panels<Scalar>& panels) {
+                    const Finish<Scalar>& finish, Panels<Scalar>& panels) {
   const Index depth = a.cols;
   panels.pack_right(b, depth, c.cols);
   for_each_panel<Scalar>(c.rows, [&](Index row, auto tile_vectors) {
@@ -38,7 +39,7 @@ void multiply_block(ConstView<Scalar> a, RightFactor<Scalar> b, View<Scalar> c,
     const Index left_stride = tile_vectors * lanes<Scalar>;
     for_each_strip(c.cols, Panels<Scalar>::packed_tile_columns,
                    [&](Index col, Index width, Index n_tiles) {
-                     KernelTable<Scalar, Finish>::find(tile_vectors, width)(
+                     KernelTable<Scalar>::find(tile_vectors, width)(
                          {n_tiles, depth, left, left_stride, panels.packed_tile(depth, col, width),
                           width * depth, c.data + col * c.stride + row, c.stride},
                          finish);
@@ -46,9 +47,9 @@ void multiply_block(ConstView<Scalar> a, RightFactor<Scalar> b, View<Scalar> c,
   });
 }
 
-template <class Scalar, class Finish>
+template <class Scalar>
 void multiply_packed(ConstView<Scalar> a, RightFactor<Scalar> b, View<Scalar> c,
-                     const Finish& finish, Panels<Scalar>& panels) {
+                     const Finish<Scalar>& finish, Panels<Scalar>& panels) {
   for_each_tile(c.cols, block_cols<Scalar>, [&](Index col, Index width) {
     for_each_tile(a.cols, block_depth, [&](Index k, Index depth) {
       const ConstView<Scalar> block_a{a.data + k * a.stride, a.rows, depth, a.stride};
@@ -64,9 +65,9 @@ void multiply_packed(ConstView<Scalar> a, RightFactor<Scalar> b, View<Scalar> c,
   });
 }
 
-template <class Scalar, class Finish>
+template <class Scalar>
 void multiply_alone(const ConstView<Scalar>& a, const RightFactor<Scalar>& b, const View<Scalar>& c,
-                    const Finish& finish, Panels<Scalar>& panels) {
+                    const Finish<Scalar>& finish, Panels<Scalar>& panels) {
   if (Panels<Scalar>::are_worthwhile(a.cols, c.cols, b.row_step != 1)) {
     multiply_packed(a, b, c, finish, panels);
   } else {
@@ -107,9 +108,10 @@ Cut cut_for(int n_members, Index rows, Index cols, bool packs) {
   return {by_columns, size, unit, static_cast<int>(std::min(n_parts, (size + unit - 1) / unit))};
 }
 
-template <class Scalar, class Finish>
+template <class Scalar>
 [[gnu::noinline]] void multiply_shared(ConstView<Scalar> a, RightFactor<Scalar> b, View<Scalar> c,
-                                       const Finish& finish, Packing<Scalar>& packing, Team& team) {
+                                       const Finish<Scalar>& finish, Packing<Scalar>& packing,
+                                       Team& team) {
   const bool packs = Panels<Scalar>::are_worthwhile(a.cols, c.cols, b.row_step != 1);
   const Cut cut = cut_for<Scalar>(team.size(), c.rows, c.cols, packs);
   team.run(cut.n_parts, [&](int member, int number) {
@@ -131,9 +133,9 @@ template <class Scalar, class Finish>
 //
 // Views are handed on by reference: a copy is written to the stack in single words and read back as
 // vectors, which stalls, and in small networks that takes as long as some of the products.
-template <class Scalar, class Finish>
+template <class Scalar>
 [[gnu::noinline]] void multiply(const ConstView<Scalar>& a, const RightFactor<Scalar>& b,
-                                const View<Scalar>& c, const Finish& finish,
+                                const View<Scalar>& c, const Finish<Scalar>& finish,
                                 Packing<Scalar>& packing) {
   if (Team* team = packing.team_for(c.rows, a.cols, c.cols)) {
     multiply_shared(a, b, c, finish, packing, *team);
@@ -150,26 +152,27 @@ bool is_fixed_square(ConstView<Scalar> a, ConstView<Scalar> b) {
 }
 
 // C = finish(A B)
-template <class Scalar, class Finish>
+template <class Scalar>
 [[gnu::always_inline]] inline void multiply(std::type_identity_t<ConstView<Scalar>> a,  // (m, k)
                                             std::type_identity_t<ConstView<Scalar>> b,  // (k, n)
                                             std::type_identity_t<View<Scalar>> c,       // (m, n)
-                                            const Finish& finish, Packing<Scalar>& packing) {
+                                            const Finish<Scalar>& finish,
+                                            Packing<Scalar>& packing) {
   if (is_fixed_square<Scalar>(a, b)) {
-    return fixed_product<Scalar, false, Finish>(a.rows)(a.data, b.data, c.data, finish);
+    return fixed_product<Scalar, false>(a.rows)(a.data, b.data, c.data, finish);
   }
   multiply(a, RightFactor<Scalar>{b.data, 1, b.stride}, c, finish, packing);
 }
 
 // C = finish(A B^T)
-template <class Scalar, class Finish>
+template <class Scalar>
 [[gnu::always_inline]] inline void multiply_transposed(
     std::type_identity_t<ConstView<Scalar>> a,  // (m, k)
     std::type_identity_t<ConstView<Scalar>> b,  // (n, k)
     std::type_identity_t<View<Scalar>> c,       // (m, n)
-    const Finish& finish, Packing<Scalar>& packing) {
+    const Finish<Scalar>& finish, Packing<Scalar>& packing) {
   if (is_fixed_square<Scalar>(a, b)) {
-    return fixed_product<Scalar, true, Finish>(a.rows)(a.data, b.data, c.data, finish);
+    return fixed_product<Scalar, true>(a.rows)(a.data, b.data, c.data, finish);
   }
   multiply(a, RightFactor<Scalar>{b.data, b.stride, 1}, c, finish, packing);
 }

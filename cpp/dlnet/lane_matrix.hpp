@@ -76,10 +76,19 @@ template <class Scalar>
 struct LaneDescend {
   Vector<Scalar> rate;
   Vector<Scalar> keep;
-  static constexpr bool reads_c = true;
   Vector<Scalar> operator()(Vector<Scalar> product, Vector<Scalar> c) const {
     return keep * c - rate * product;
   }
+};
+
+// How a tile ends: like this, or with C = P.
+template <class Scalar>
+struct LaneFinish {
+  LaneDescend<Scalar> descend{};
+  bool reads_c = true;
+
+  LaneFinish(const LaneDescend<Scalar>& finish) : descend(finish) {}
+  LaneFinish(Assign<Scalar>) : reads_c(false) {}
 };
 
 // A tile of accumulators, with a register for each vector of the left factor and one for the right.
@@ -92,10 +101,10 @@ inline Index next_lane_tile(Index remaining, Index widest) {
   return remaining < 2 * widest ? (remaining + 1) / 2 : widest;
 }
 
-template <Index tile_rows, Index tile_cols, class Scalar, class Finish>
+template <Index tile_rows, Index tile_cols, class Scalar>
 [[gnu::always_inline]] inline void lane_tile(Index depth, const LaneFactor<Scalar>& a,
                                              const LaneFactor<Scalar>& b, Scalar* c, Index c_stride,
-                                             const Finish& finish) {
+                                             const LaneFinish<Scalar>& finish) {
   Vector<Scalar> tile[tile_cols][tile_rows];
 #pragma GCC unroll 6
   for (Index n = 0; n < tile_cols; ++n) {
@@ -117,15 +126,21 @@ template <Index tile_rows, Index tile_cols, class Scalar, class Finish>
     left_entry += a.inner_step;
     right_entry += b.inner_step;
   }
+  if (finish.reads_c) {
 #pragma GCC unroll 6
-  for (Index n = 0; n < tile_cols; ++n) {
+    for (Index n = 0; n < tile_cols; ++n) {
 #pragma GCC unroll 6
-    for (Index m = 0; m < tile_rows; ++m) {
-      Scalar* out = c + n * c_stride + m * lanes<Scalar>;
-      if constexpr (Finish::reads_c) {
-        store(out, finish(tile[n][m], load(out)));
-      } else {
-        store(out, finish(tile[n][m], Vector<Scalar>{}));
+      for (Index m = 0; m < tile_rows; ++m) {
+        Scalar* out = c + n * c_stride + m * lanes<Scalar>;
+        store(out, finish.descend(tile[n][m], load(out)));
+      }
+    }
+  } else {
+#pragma GCC unroll 6
+    for (Index n = 0; n < tile_cols; ++n) {
+#pragma GCC unroll 6
+      for (Index m = 0; m < tile_rows; ++m) {
+        store(c + n * c_stride + m * lanes<Scalar>, tile[n][m]);
       }
     }
   }
@@ -141,9 +156,9 @@ template <Index largest, class Visit>
 }
 
 // The tiles of all rows, one below the other.
-template <Index tile_cols, class Scalar, class Finish>
+template <Index tile_cols, class Scalar>
 void lane_strip(Index depth, LaneFactor<Scalar> a, const LaneFactor<Scalar>& b, Scalar* c,
-                Index c_stride, Index n_rows, const Finish& finish) {
+                Index c_stride, Index n_rows, const LaneFinish<Scalar>& finish) {
   while (n_rows > 0) {
     const Index tile_rows = next_lane_tile(n_rows, lane_tile_rows);
     visit_size<lane_tile_rows>(tile_rows, [&](auto rows) {
@@ -155,9 +170,9 @@ void lane_strip(Index depth, LaneFactor<Scalar> a, const LaneFactor<Scalar>& b, 
   }
 }
 
-template <class Scalar, class Finish>
+template <class Scalar>
 void lane_multiply(const LaneFactor<Scalar>& a, LaneFactor<Scalar> b, Index depth,
-                   LaneMatrix<Scalar>& c, const Finish& finish) {
+                   LaneMatrix<Scalar>& c, const LaneFinish<Scalar>& finish) {
   Scalar* out = c.data();
   for (Index remaining = c.cols(); remaining > 0;) {
     const Index tile_cols = next_lane_tile(remaining, lane_tile_cols);
@@ -171,31 +186,31 @@ void lane_multiply(const LaneFactor<Scalar>& a, LaneFactor<Scalar> b, Index dept
 }
 
 // C = finish(A B)
-template <class Scalar, class Finish>
+template <class Scalar>
 void multiply(const LaneMatrix<Scalar>& a,  // (m, k)
               const LaneMatrix<Scalar>& b,  // (k, n)
               LaneMatrix<Scalar>& c,        // (m, n)
-              const Finish& finish) {
+              const std::type_identity_t<LaneFinish<Scalar>>& finish) {
   lane_multiply<Scalar>({a.data(), lanes<Scalar>, a.stride()},
                         {b.data(), b.stride(), lanes<Scalar>}, a.cols(), c, finish);
 }
 
 // C = finish(A B^T)
-template <class Scalar, class Finish>
+template <class Scalar>
 void multiply_transposed(const LaneMatrix<Scalar>& a,  // (m, k)
                          const LaneMatrix<Scalar>& b,  // (n, k)
                          LaneMatrix<Scalar>& c,        // (m, n)
-                         const Finish& finish) {
+                         const std::type_identity_t<LaneFinish<Scalar>>& finish) {
   lane_multiply<Scalar>({a.data(), lanes<Scalar>, a.stride()},
                         {b.data(), lanes<Scalar>, b.stride()}, a.cols(), c, finish);
 }
 
 // C = finish(A^T B)
-template <class Scalar, class Finish>
+template <class Scalar>
 void transposed_multiply(const LaneMatrix<Scalar>& a,  // (k, m)
                          const LaneMatrix<Scalar>& b,  // (k, n)
                          LaneMatrix<Scalar>& c,        // (m, n)
-                         const Finish& finish) {
+                         const std::type_identity_t<LaneFinish<Scalar>>& finish) {
   lane_multiply<Scalar>({a.data(), a.stride(), lanes<Scalar>},
                         {b.data(), b.stride(), lanes<Scalar>}, a.rows(), c, finish);
 }

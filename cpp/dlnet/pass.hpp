@@ -165,9 +165,9 @@ class Pass {
   }
 
   // result = finish(S^T G), the gradient in the product of the input side, P
-  template <class Gradient, class Finish>
+  template <class Gradient>
   void prefix_gradient(const Network<Scalar>& network, const Gradient& end_to_end_gradient,
-                       Matrix<Scalar>& result, const Finish& finish) {
+                       Matrix<Scalar>& result, const Finish<Scalar>& finish) {
     if constexpr (is_dense<Gradient>) {
       multiply_layer(output_.product(network), end_to_end_gradient, result, finish, packing_);
     } else {
@@ -192,9 +192,9 @@ class Pass {
   }
 
   // result = finish(G P^T), the gradient in S
-  template <class Gradient, class Finish>
+  template <class Gradient>
   void suffix_gradient(const Network<Scalar>& network, const Gradient& end_to_end_gradient,
-                       Matrix<Scalar>& result, const Finish& finish) {
+                       Matrix<Scalar>& result, const Finish<Scalar>& finish) {
     if constexpr (is_dense<Gradient>) {
       multiply_layer_transposed(end_to_end_gradient, input_.product(network), result, finish,
                                 packing_);

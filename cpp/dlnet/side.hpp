@@ -24,16 +24,18 @@ void accumulate(const Matrix<Scalar>& gradient, Matrix<Scalar>& layer,
 // The products of the pass, whole matrices by reference: views handed on by value go through
 // memory, which takes as long as a product of the smallest layers.
 
-template <class Scalar, class Finish>
+template <class Scalar>
 [[gnu::noinline]] void multiply_layer(const Matrix<Scalar>& a, const Matrix<Scalar>& b,
-                                      Matrix<Scalar>& c, const Finish& finish,
+                                      Matrix<Scalar>& c,
+                                      const std::type_identity_t<Finish<Scalar>>& finish,
                                       Packing<Scalar>& packing) {
   multiply<Scalar>(a, b, c, finish, packing);
 }
 
-template <class Scalar, class Finish>
+template <class Scalar>
 [[gnu::noinline]] void multiply_layer_transposed(const Matrix<Scalar>& a, const Matrix<Scalar>& b,
-                                                 Matrix<Scalar>& c, const Finish& finish,
+                                                 Matrix<Scalar>& c,
+                                                 const std::type_identity_t<Finish<Scalar>>& finish,
                                                  Packing<Scalar>& packing) {
   multiply_transposed<Scalar>(a, b, c, finish, packing);
 }

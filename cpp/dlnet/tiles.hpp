@@ -10,24 +10,31 @@
 
 namespace dlnet {
 
-// What happens to a finished tile of the product P = A B. Where the inner dimension is cut into
-// blocks, the first block is finished so and the rest is added with `rest()`.
+// What happens to a finished tile of the product P = A B.
 template <class Scalar>
 struct Accumulate {  // C = alpha P + beta C
   Scalar alpha;
   Scalar beta;
-  static constexpr bool reads_c = true;
   Vector<Scalar> operator()(Vector<Scalar> product, Vector<Scalar> c) const {
     return alpha * product + beta * c;
   }
-  Accumulate rest() const { return {alpha, Scalar(1)}; }
 };
 
 template <class Scalar>
-struct Assign {  // C = P
-  static constexpr bool reads_c = false;
-  Vector<Scalar> operator()(Vector<Scalar> product, Vector<Scalar>) const { return product; }
-  Accumulate<Scalar> rest() const { return {Scalar(1), Scalar(1)}; }
+struct Assign {};  // C = P
+
+// One of the two. Kernels look at it once a tile: one for each would take twice as long to compile.
+template <class Scalar>
+struct Finish {
+  Accumulate<Scalar> accumulate{Scalar(1), Scalar(1)};
+  bool reads_c = true;
+
+  Finish(Accumulate<Scalar> finish) : accumulate(finish) {}
+  Finish(Assign<Scalar>) : reads_c(false) {}
+
+  // Where the inner dimension is cut into blocks, the first one is finished as it says and the
+  // others are added so.
+  Finish rest() const { return Accumulate<Scalar>{accumulate.alpha, Scalar(1)}; }
 };
 
 // The factor B as the micro-kernel reads it: entry (k, n) at data[k * row_step + n * col_step].
@@ -48,10 +55,10 @@ constexpr int max_tile_columns(int tile_vectors) {
 }
 
 // Inlined, so that strides known at compile time fold into the addresses.
-template <class Scalar, int tile_vectors, int tile_columns, class Finish>
+template <class Scalar, int tile_vectors, int tile_columns>
 [[gnu::always_inline]] inline void multiply_tile(Index depth, const Scalar* a, Index a_stride,
                                                  RightFactor<Scalar> b, Scalar* c, Index c_stride,
-                                                 const Finish& finish) {
+                                                 const Finish<Scalar>& finish) {
   constexpr Index L = lanes<Scalar>;
   constexpr Index worth_prefetching = 64;  // inner dimensions whose products leave the first cache
   if (depth >= worth_prefetching) {
@@ -79,16 +86,20 @@ template <class Scalar, int tile_vectors, int tile_columns, class Finish>
       for (int m = 0; m < tile_vectors; ++m) tile[n][m] += column[m] * factor;
     }
   }
+  if (finish.reads_c) {
 #pragma GCC unroll 16
-  for (int n = 0; n < tile_columns; ++n) {
+    for (int n = 0; n < tile_columns; ++n) {
 #pragma GCC unroll 3
-    for (int m = 0; m < tile_vectors; ++m) {
-      Scalar* out = c + n * c_stride + m * L;
-      if constexpr (Finish::reads_c) {
-        store(out, finish(tile[n][m], load(out)));
-      } else {
-        store(out, finish(tile[n][m], Vector<Scalar>{}));
+      for (int m = 0; m < tile_vectors; ++m) {
+        Scalar* out = c + n * c_stride + m * L;
+        store(out, finish.accumulate(tile[n][m], load(out)));
       }
+    }
+  } else {
+#pragma GCC unroll 16
+    for (int n = 0; n < tile_columns; ++n) {
+#pragma GCC unroll 3
+      for (int m = 0; m < tile_vectors; ++m) store(c + n * c_stride + m * L, tile[n][m]);
     }
   }
 }
@@ -106,8 +117,8 @@ struct Strip {
   Index c_stride;
 };
 
-template <class Scalar, int tile_vectors, int tile_columns, class Finish>
-void micro_kernel(const Strip<Scalar>& strip, const Finish& finish) {
+template <class Scalar, int tile_vectors, int tile_columns>
+void micro_kernel(const Strip<Scalar>& strip, const Finish<Scalar>& finish) {
   RightFactor<Scalar> b = strip.b;
   Scalar* c = strip.c;
   for (Index tile = 0; tile < strip.n_tiles; ++tile) {
@@ -119,10 +130,10 @@ void micro_kernel(const Strip<Scalar>& strip, const Finish& finish) {
 }
 
 // The micro-kernels of every tile shape, looked up by [vectors - 1][columns - 1].
-template <class Scalar, class Finish>
+template <class Scalar>
 class KernelTable {
  public:
-  using Kernel = void (*)(const Strip<Scalar>&, const Finish&);
+  using Kernel = void (*)(const Strip<Scalar>&, const Finish<Scalar>&);
 
   static Kernel find(int tile_vectors, Index tile_columns) {
     static constexpr auto table = make(std::make_integer_sequence<int, max_tile_vectors>{});
@@ -135,7 +146,7 @@ class KernelTable {
 
   template <int tile_vectors, int... column>
   static constexpr Row make_row(std::integer_sequence<int, column...>) {
-    return {&micro_kernel<Scalar, tile_vectors, column + 1, Finish>...};
+    return {&micro_kernel<Scalar, tile_vectors, column + 1>...};
   }
 
   template <int... vector>
