@@ -118,7 +118,8 @@ class Ensemble final : public EnsembleSession<Scalar> {
   Ensemble(Members<Scalar> members, Path path)
       : members_(std::move(members)), group_of_(members_.list.size()) {
     const bool in_lanes =
-        path == Path::lanes || (path == Path::by_shape && lanes_pay<Scalar>(members_.widths));
+        has_small_kernels &&
+        (path == Path::lanes || (path == Path::by_shape && lanes_pay<Scalar>(members_.widths)));
     LossShares<Scalar> shares(members_);
     most_threads_ = shares.most_threads();
     std::map<LaneKey, std::vector<std::size_t>> open;  // groups with lanes to fill
@@ -179,7 +180,7 @@ class Ensemble final : public EnsembleSession<Scalar> {
   }
 
   void add_lanes(const std::vector<std::size_t>& of) {
-    add(std::make_unique<LaneGroup<Scalar>>(members_, of), of);
+    if constexpr (has_small_kernels) add(std::make_unique<LaneGroup<Scalar>>(members_, of), of);
   }
 
   Queue with_work(std::int64_t until) const {

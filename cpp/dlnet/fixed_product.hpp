@@ -57,9 +57,10 @@ class FixedProduct {
 };
 
 // All widths up to this one, and few above, as compiling each of them takes its time.
-inline constexpr int widest_fixed = 16;
+inline constexpr int widest_fixed = has_small_kernels ? 16 : 0;
 inline constexpr std::array<int, 2> further_widths = {20, 32};
-inline constexpr int n_fixed_widths = widest_fixed + static_cast<int>(further_widths.size());
+inline constexpr int n_fixed_widths =
+    has_small_kernels ? widest_fixed + static_cast<int>(further_widths.size()) : 0;
 
 constexpr int fixed_width(int number) {
   if (number < widest_fixed) return number + 1;

@@ -63,7 +63,7 @@ class Session {
 };
 
 // Which groups the members of an ensemble are put into.
-enum class Path { by_shape, singles, lanes };
+enum class Path { by_shape, singles, lanes };  // in lanes where this build has them
 
 template <class Scalar>
 class EnsembleSession {

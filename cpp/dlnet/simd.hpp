@@ -23,6 +23,14 @@ inline constexpr int vector_registers = 32;
 #endif
 #endif
 
+// On x86-64 processors without AVX2, from before 2013, kernels for small networks are worth less
+// than the time that compiling them adds to an installation: the general ones do their work.
+#if defined(__x86_64__) && !defined(__AVX2__)
+inline constexpr bool has_small_kernels = false;
+#else
+inline constexpr bool has_small_kernels = true;
+#endif
+
 template <class Scalar>
 struct Simd {
   typedef Scalar Vector __attribute__((vector_size(vector_bytes), may_alias));
