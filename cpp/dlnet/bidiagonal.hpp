@@ -166,7 +166,7 @@ struct Rotation {
 class GolubKahan {
  public:
   // Singular values, vectors or both of (rows, cols) matrices, rows >= cols.
-  GolubKahan(Index rows, Index cols, bool values, bool vectors)
+  [[gnu::cold]] GolubKahan(Index rows, Index cols, bool values, bool vectors)
       : a_(rows, cols),
         are_values_wanted_(values),
         vectors_(vectors),

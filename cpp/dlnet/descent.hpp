@@ -17,7 +17,7 @@ namespace dlnet {
 template <class Scalar>
 class Descent final : public Session<Scalar> {
  public:
-  explicit Descent(const Setup<Scalar>& setup)
+  [[gnu::cold]] explicit Descent(const Setup<Scalar>& setup)
       : sparse_(is_sparse_cheaper<Scalar>(entries_a_step(setup), setup.widths)),
         records_product_(setup.wanted.product),
         network_(setup.widths),

@@ -73,7 +73,7 @@ class Turns {
 template <class Scalar>
 class LossShares {
  public:
-  explicit LossShares(const Members<Scalar>& members)
+  [[gnu::cold]] explicit LossShares(const Members<Scalar>& members)
       : members_(members), n_users_(members.problems.size()), n_given_(members.problems.size()) {
     for (const Member& member : members.list) ++n_users_[member.problem];
   }
@@ -115,7 +115,7 @@ inline LaneKey lane_key(const MethodSettings& settings) {
 template <class Scalar>
 class Ensemble final : public EnsembleSession<Scalar> {
  public:
-  Ensemble(Members<Scalar> members, Path path)
+  [[gnu::cold]] Ensemble(Members<Scalar> members, Path path)
       : members_(std::move(members)), group_of_(members_.list.size()) {
     const bool in_lanes =
         has_small_kernels &&

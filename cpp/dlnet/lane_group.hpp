@@ -45,7 +45,7 @@ class LaneGroup final : public Group<Scalar> {
   static constexpr std::size_t n_lanes = static_cast<std::size_t>(lanes<Scalar>);
 
   // Up to n_lanes members with equal method and flags, each with a target.
-  LaneGroup(Members<Scalar>& members, std::vector<std::size_t> of)
+  [[gnu::cold]] LaneGroup(Members<Scalar>& members, std::vector<std::size_t> of)
       : members_(members),
         of_(std::move(of)),
         network_(members.widths),

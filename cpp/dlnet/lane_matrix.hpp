@@ -22,7 +22,7 @@ template <class Scalar>
 class LaneMatrix {
  public:
   LaneMatrix() = default;
-  LaneMatrix(Index rows, Index cols)
+  [[gnu::cold]] LaneMatrix(Index rows, Index cols)
       : rows_(rows), cols_(cols), stride_(padded(rows)), buffer_(padded(rows) * cols) {}
 
   Index rows() const { return rows_; }

@@ -21,7 +21,7 @@ LaneLayers<Scalar> zero_lane_layers(const Widths& widths) {
 template <class Scalar>
 class LaneNetwork {
  public:
-  explicit LaneNetwork(const Widths& widths)
+  [[gnu::cold]] explicit LaneNetwork(const Widths& widths)
       : depth_(widths.size() - 1),
         weights_(zero_lane_layers<Scalar>(widths)),
         target_(widths.back(), widths.front()),

@@ -13,7 +13,8 @@ class LaneOptimizer {
   using Settings = std::array<MethodSettings, static_cast<std::size_t>(lanes<Scalar>)>;
 
   // Method and flags are the same in all lanes.
-  LaneOptimizer(const Settings& settings, const Widths& widths) : settings_(settings) {
+  [[gnu::cold]] LaneOptimizer(const Settings& settings, const Widths& widths)
+      : settings_(settings) {
     for (std::size_t l = 0; l < settings.size(); ++l) decays_[l] = settings[l].weight_decay;
     if (accumulates_in_pass()) return;
     gradients_ = zero_lane_layers<Scalar>(widths);

@@ -35,7 +35,7 @@ class LaneSpectrum {
     return std::min(rows, cols) <= 32 && std::max(rows, cols) <= 64;
   }
 
-  LaneSpectrum(Index rows, Index cols)
+  [[gnu::cold]] LaneSpectrum(Index rows, Index cols)
       : is_wide_(rows < cols),
         rows_(std::max(rows, cols)),
         cols_(std::min(rows, cols)),

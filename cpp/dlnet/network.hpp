@@ -26,7 +26,8 @@ inline Index largest(const Widths& widths) {
 template <class Scalar>
 class Network {
  public:
-  explicit Network(const Widths& widths) : widths_(widths), weights_(zero_layers<Scalar>(widths)) {
+  [[gnu::cold]] explicit Network(const Widths& widths)
+      : widths_(widths), weights_(zero_layers<Scalar>(widths)) {
     transposed_.reserve(weights_.size());
     for (std::size_t j = 0; j < weights_.size(); ++j) {
       // Nothing multiplies by the transpose of the first layer.

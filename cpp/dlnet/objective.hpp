@@ -35,7 +35,8 @@ class Objective {
  public:
   // `batch_size`: the most samples of one evaluation, or 0 if each is of all of them; `whole`:
   // somebody looks at whole_gradient().
-  Objective(std::shared_ptr<Loss<Scalar>> loss, bool sparse, Index batch_size, bool whole)
+  [[gnu::cold]] Objective(std::shared_ptr<Loss<Scalar>> loss, bool sparse, Index batch_size,
+                          bool whole)
       : loss_(std::move(loss)) {
     if (!sparse || whole) dense_ = Matrix<Scalar>(loss_->n_outputs(), loss_->n_inputs());
     if (!sparse) return;

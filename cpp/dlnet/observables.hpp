@@ -21,7 +21,7 @@ namespace dlnet {
 template <class Scalar>
 class DoubleView {
  public:
-  DoubleView(const Widths& widths, const Wanted& wanted) {
+  [[gnu::cold]] DoubleView(const Widths& widths, const Wanted& wanted) {
     if constexpr (!std::is_same_v<Scalar, double>) {
       if (wanted.product || wanted.imbalance || wanted.layer_spectra) network_.emplace(widths);
       if (wanted.product) pass_.emplace(widths);
@@ -66,7 +66,8 @@ inline bool is_finite(const Matrix<double>& matrix) {
 template <class Scalar>
 class Observer {
  public:
-  Observer(const Widths& widths, const Wanted& wanted, std::shared_ptr<const Knowledge> knowledge)
+  [[gnu::cold]] Observer(const Widths& widths, const Wanted& wanted,
+                         std::shared_ptr<const Knowledge> knowledge)
       : widths_(widths),
         k_(std::min(widths.front(), widths.back())),
         knowledge_(std::move(knowledge)),

@@ -51,7 +51,7 @@ class Pass {
       : Pass(widths, meeting_layer(widths), sparse, whole) {}
 
   // With the layer m up to which products come from the input, 1 <= m < N (1 for a single layer).
-  Pass(const Widths& widths, std::size_t meeting, bool sparse, bool whole)
+  [[gnu::cold]] Pass(const Widths& widths, std::size_t meeting, bool sparse, bool whole)
       : depth_(widths.size() - 1),
         input_(widths, meeting, false),
         output_(widths, depth_ - meeting, sparse),

@@ -46,7 +46,7 @@ template <class Scalar, ChainEnd end>
 class Side {
  public:
   // `keeps_delta`: also where the side is a single layer, somebody writes to delta().
-  Side(const Widths& widths, std::size_t n_layers, bool keeps_delta)
+  [[gnu::cold]] Side(const Widths& widths, std::size_t n_layers, bool keeps_delta)
       : depth_(widths.size() - 1), n_layers_(n_layers) {
     products_.reserve(n_layers);
     deltas_.reserve(n_layers);

@@ -11,7 +11,7 @@ namespace dlnet {
 
 class Spectrum {
  public:
-  Spectrum(Index rows, Index cols, bool vectors, bool values = true)
+  [[gnu::cold]] Spectrum(Index rows, Index cols, bool vectors, bool values = true)
       : is_wide_(rows < cols), values_(static_cast<std::size_t>(std::min(rows, cols))) {
     const bool in_lanes = LaneSpectrum::takes(rows, cols);
     if (values && in_lanes) lane_.emplace(rows, cols);

@@ -30,7 +30,8 @@ template <class Scalar>
 class Buffer {
  public:
   Buffer() = default;
-  explicit Buffer(Index size) : size_(size) {
+  // Not worth a copy of its own wherever a matrix is made.
+  [[gnu::noinline]] explicit Buffer(Index size) : size_(size) {
     if (size < 0 || size > std::numeric_limits<Index>::max() / 16) {
       throw std::length_error("a buffer of this size does not fit into memory");
     }
@@ -49,7 +50,7 @@ class Buffer {
     swap(other);
     return *this;
   }
-  ~Buffer() { ::operator delete(data_, std::align_val_t{alignment_}); }
+  [[gnu::noinline]] ~Buffer() { ::operator delete(data_, std::align_val_t{alignment_}); }
 
   Scalar* data() { return data_; }
   const Scalar* data() const { return data_; }
@@ -85,7 +86,7 @@ template <class Scalar>
 class Matrix {
  public:
   Matrix() = default;
-  Matrix(Index rows, Index cols)
+  [[gnu::noinline, gnu::cold]] Matrix(Index rows, Index cols)
       : rows_(rows),
         cols_(cols),
         stride_(padded_rows<Scalar>(rows)),
