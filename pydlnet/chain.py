@@ -8,9 +8,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _core
 from ._validation import as_matrix, as_real, as_weights, widths_of
+from .curvature import hessian_product
 from .problems import Problem
 
-__all__ = ["gradients", "product", "step", "value_and_gradients"]
+__all__ = ["gradients", "hessian_product", "product", "step", "value_and_gradients"]
 
 
 def product(weights: Sequence[ArrayLike]) -> NDArray[Any]:

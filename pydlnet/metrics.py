@@ -14,12 +14,16 @@ from numpy.typing import ArrayLike
 
 from . import _core
 from ._validation import FloatArray, as_array, as_matrix, as_real, as_weights
+from .curvature import HessianExtremes, hessian, hessian_extremes
 from .modes import track_modes
 
 __all__ = [
+    "HessianExtremes",
     "balancedness",
     "deficiency_margin",
     "effective_rank",
+    "hessian",
+    "hessian_extremes",
     "imbalance",
     "nuclear_norm",
     "reconstruction_error",

@@ -8,7 +8,7 @@ import reference
 
 import pydlnet as dln
 
-# All that can be recorded, in the order of datasets.
+# All that the core records, in the order of datasets.
 QUANTITIES = [
     "loss",
     "reconstruction_error",
@@ -216,6 +216,40 @@ def _user(rng, n_outputs, n_inputs, reduction):
             return float(np.sum(roots - 1)), (end_to_end - target) / roots
 
     return ProblemCase("user", dln.EndToEndLoss(loss, (n_outputs, n_inputs)), loss)
+
+
+def curved_user_problem(target):
+    """Return the sum of sqrt(1 + (W - target)^2) - 1 with its second derivative."""
+
+    def value(end_to_end):
+        roots = np.hypot(1.0, end_to_end - target)
+        return float(np.sum(roots - 1)), (end_to_end - target) / roots
+
+    def second(end_to_end, direction):
+        return direction / np.hypot(1.0, end_to_end - target) ** 3
+
+    return dln.EndToEndLoss(value, target.shape, second)
+
+
+# Whose losses have a second derivative, and know it.
+CURVED_KINDS = (
+    "target",
+    "regression-2",
+    "regression-2-few",
+    "regression-4",
+    "classification",
+    "completion",
+    "sensing",
+    "user",
+)
+
+
+def curved_problem(kind, widths, reduction="mean"):
+    """Return a random problem of one of CURVED_KINDS for networks of these widths."""
+    shape = widths[-1], widths[0]
+    if kind == "user":
+        return curved_user_problem(np.random.default_rng(3).standard_normal(shape))
+    return problem_case(kind, shape, 2, reduction).problem
 
 
 PROBLEM_KINDS = {

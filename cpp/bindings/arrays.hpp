@@ -174,6 +174,7 @@ std::shared_ptr<Loss<Scalar>> to_loss(const py::capsule& capsule, const Widths& 
 void register_decompositions(py::module_& module);
 void register_losses(py::module_& module);
 void register_chain(py::module_& module);
+void register_curvature(py::module_& module);
 void register_descent(py::module_& module);
 void register_ensemble(py::module_& module);
 void register_interruptions(py::module_& module);

@@ -1,3 +1,5 @@
+#include <pybind11/stl.h>
+
 #include "arrays.hpp"
 
 namespace dlnet::bindings {
@@ -77,36 +79,59 @@ py::capsule sensing_loss(const Array<double>& measurements, const Array<double>&
   });
 }
 
-// The user's own function of the end-to-end matrix, called with a fresh array each time. Whoever
-// drops the loss last may not hold the interpreter's lock.
+// Whoever drops the loss last may not hold the interpreter's lock.
+std::shared_ptr<py::function> share(py::function function) {
+  return {new py::function(std::move(function)), [](py::function* last) {
+            const py::gil_scoped_acquire acquire;
+            delete last;
+          }};
+}
+
+// What the user's function has returned.
+template <class Scalar>
+void copy_answer(const py::object& answer, View<Scalar> matrix, const char* expected) {
+  const auto array =
+      py::cast<py::array_t<double, py::array::c_style | py::array::forcecast>>(answer);
+  require(array.ndim() == 2 && array.shape(0) == matrix.rows && array.shape(1) == matrix.cols,
+          expected);
+  const double* entry = array.data();
+  for (Index i = 0; i < matrix.rows; ++i) {
+    for (Index j = 0; j < matrix.cols; ++j) matrix(i, j) = static_cast<Scalar>(*entry++);
+  }
+}
+
+// The user's own function of the end-to-end matrix, called with a fresh array each time.
 template <class Scalar>
 EndToEndFunction<Scalar> to_function(py::function function) {
-  const std::shared_ptr<py::function> shared(new py::function(std::move(function)),
-                                             [](py::function* last) {
-                                               const py::gil_scoped_acquire acquire;
-                                               delete last;
-                                             });
-  return [shared](ConstView<Scalar> end_to_end, View<Scalar> gradient) {
+  return
+      [shared = share(std::move(function))](ConstView<Scalar> end_to_end, View<Scalar> gradient) {
+        const py::gil_scoped_acquire acquire;
+        const auto answer = py::cast<py::tuple>((*shared)(to_array(end_to_end)));
+        require(answer.size() == 2, "function: expected (value, gradient)");
+        copy_answer(answer[1], gradient,
+                    "function: expected a gradient of the shape of the end-to-end matrix");
+        return py::cast<double>(answer[0]);
+      };
+}
+
+template <class Scalar>
+EndToEndHessian<Scalar> to_hessian(std::optional<py::function> function) {
+  if (!function) return {};
+  return [shared = share(std::move(*function))](ConstView<Scalar> end_to_end,
+                                                ConstView<Scalar> direction, View<Scalar> product) {
     const py::gil_scoped_acquire acquire;
-    const auto answer = py::cast<py::tuple>((*shared)(to_array(end_to_end)));
-    require(answer.size() == 2, "function: expected (value, gradient)");
-    const auto array = py::cast<py::array_t<double, py::array::c_style | py::array::forcecast>>(
-        py::object(answer[1]));
-    require(array.ndim() == 2 && array.shape(0) == gradient.rows && array.shape(1) == gradient.cols,
-            "function: expected a gradient of the shape of the end-to-end matrix");
-    const double* entry = array.data();
-    for (Index i = 0; i < gradient.rows; ++i) {
-      for (Index j = 0; j < gradient.cols; ++j) gradient(i, j) = static_cast<Scalar>(*entry++);
-    }
-    return py::cast<double>(answer[0]);
+    copy_answer((*shared)(to_array(end_to_end), to_array(direction)), product,
+                "hessian_product: expected an array of the shape of the end-to-end matrix");
   };
 }
 
-py::capsule python_loss(const py::function& function, Index n_outputs, Index n_inputs,
-                        bool single) {
+py::capsule python_loss(const py::function& function,
+                        const std::optional<py::function>& hessian_product, Index n_outputs,
+                        Index n_inputs, bool single) {
   return make_handle(single, [&](auto scalar) {
     using Scalar = decltype(scalar);
-    return Core<Scalar>::function_loss(to_function<Scalar>(function), n_outputs, n_inputs);
+    return Core<Scalar>::function_loss(to_function<Scalar>(function),
+                                       to_hessian<Scalar>(hessian_product), n_outputs, n_inputs);
   });
 }
 
@@ -126,8 +151,8 @@ void register_losses(py::module_& module) {
              arg("mean"), arg("single"));
   module.def("sensing_loss", &sensing_loss, arg("measurements").noconvert(),
              arg("values").noconvert(), arg("mean"), arg("single"));
-  module.def("python_loss", &python_loss, arg("function"), arg("n_outputs"), arg("n_inputs"),
-             arg("single"));
+  module.def("python_loss", &python_loss, arg("function"), arg("hessian_product"), arg("n_outputs"),
+             arg("n_inputs"), arg("single"));
 }
 
 }  // namespace dlnet::bindings

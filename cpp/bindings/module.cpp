@@ -9,6 +9,7 @@ static void fill(py::module_& module, const char* isa) {
   register_decompositions(module);
   register_losses(module);
   register_chain(module);
+  register_curvature(module);
   register_descent(module);
   register_ensemble(module);
   register_interruptions(module);

@@ -2,6 +2,7 @@
 #include "interface.hpp"
 
 #include "ensemble.hpp"
+#include "hessian.hpp"
 #include "losses/diagonal.hpp"
 #include "losses/entries.hpp"
 #include "losses/function.hpp"
@@ -122,9 +123,10 @@ auto Core<Scalar>::sensing_loss(Index n_outputs, Index n_inputs, const double* m
 }
 
 template <class Scalar>
-auto Core<Scalar>::function_loss(EndToEndFunction<Scalar> function, Index n_outputs, Index n_inputs)
-    -> Made {
-  return std::make_shared<FunctionLoss<Scalar>>(std::move(function), n_outputs, n_inputs);
+auto Core<Scalar>::function_loss(EndToEndFunction<Scalar> function, EndToEndHessian<Scalar> hessian,
+                                 Index n_outputs, Index n_inputs) -> Made {
+  return std::make_shared<FunctionLoss<Scalar>>(std::move(function), std::move(hessian), n_outputs,
+                                                n_inputs);
 }
 
 template <class Scalar>
@@ -177,6 +179,12 @@ void Core<Scalar>::step(const Layers& layers, const Made& loss, double rate,
 
 template struct Core<double>;
 template struct Core<float>;
+
+std::unique_ptr<SymmetricOperator> hessian_operator(const Core<double>::Layers& layers,
+                                                    const Core<double>::Made& loss,
+                                                    std::optional<std::size_t> layer) {
+  return std::make_unique<ChainHessian>(to_network(layers), loss, layer.value_or(layers.size()));
+}
 
 void decompose(Index rows, Index cols, const double* a, double* values, double* left,
                double* right) {

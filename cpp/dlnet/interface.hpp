@@ -3,6 +3,9 @@
 // of a register.
 #pragma once
 
+#include <optional>
+
+#include "lanczos.hpp"
 #include "session.hpp"
 
 namespace dlnet {
@@ -36,7 +39,9 @@ struct Core {
   // Measurement i is measurements[i * n_outputs * n_inputs + row * n_inputs + column].
   static Made sensing_loss(Index n_outputs, Index n_inputs, const double* measurements,
                            std::span<const double> values, bool mean);
-  static Made function_loss(EndToEndFunction<Scalar> function, Index n_outputs, Index n_inputs);
+  // `hessian` may be empty.
+  static Made function_loss(EndToEndFunction<Scalar> function, EndToEndHessian<Scalar> hessian,
+                            Index n_outputs, Index n_inputs);
 
   static std::unique_ptr<Session<Scalar>> open_descent(const Setup<Scalar>& setup);
   static std::unique_ptr<EnsembleSession<Scalar>> open_ensemble(Members<Scalar> members, Path path);
@@ -49,6 +54,12 @@ struct Core {
                                     const OutLayers& gradients);
   static void step(const Layers& layers, const Made& loss, double rate, const OutLayers& stepped);
 };
+
+// The Hessian of the loss in all layers, or in the one of this number. Vectors hold the layers one
+// after the other, each row by row.
+std::unique_ptr<SymmetricOperator> hessian_operator(const Core<double>::Layers& layers,
+                                                    const Core<double>::Made& loss,
+                                                    std::optional<std::size_t> layer);
 
 // Singular values in descending order (k = min(rows, cols) of them) and, unless null, vectors: left
 // (rows, k) and right (cols, k). All column-major without gaps.

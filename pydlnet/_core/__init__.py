@@ -106,6 +106,11 @@ chain_gradients = _module.chain_gradients
 chain_value_and_gradients = _module.chain_value_and_gradients
 chain_step = _module.chain_step
 
+open_curvature = _module.open_curvature
+hessian_product = _module.hessian_product
+search_extremes = _module.search_extremes
+extreme_found = _module.extreme_found
+
 open_descent = _module.open_descent
 use_threads = _module.use_threads
 start = _module.start

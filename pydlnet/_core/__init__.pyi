@@ -76,6 +76,7 @@ def sensing_loss(
 ) -> object: ...
 def python_loss(
     function: Callable[[NDArray[Any]], tuple[float, NDArray[Any]]],
+    hessian_product: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]] | None,
     n_outputs: int,
     n_inputs: int,
     single: bool,
@@ -93,6 +94,23 @@ def chain_value_and_gradients(
 def chain_step(
     weights: Sequence[NDArray[Any]], loss: object, rate: float
 ) -> list[NDArray[Any]]: ...
+
+# Curvature, float64: vectors hold the layers one after the other, each row by row.
+
+def open_curvature(
+    weights: Sequence[NDArray[np.float64]],
+    loss: object,
+    layer: int | None,  # from 0, whose block of the Hessian it is to be; None for all of it
+    tolerance: float,  # of residuals, relative to the larger extreme in size
+    max_products: int,
+) -> object: ...
+def hessian_product(curvature: object, vector: NDArray[np.float64]) -> NDArray[np.float64]: ...
+def search_extremes(
+    curvature: object, largest: bool, smallest: bool, seconds: float
+) -> bool: ...  # whether those that are wanted are found
+def extreme_found(
+    curvature: object, largest: bool
+) -> tuple[float, float, int]: ...  # value, residual, number of products
 
 # The loop: a session is opened, started at a step, advanced in slices and asked for what it has.
 

@@ -75,6 +75,9 @@ class Problem(ABC):
         """
         self._check_end_to_end((widths[-1], widths[0]), name)
 
+    def check_curvature(self) -> None:  # noqa: B027
+        """Raise ValueError unless the loss has a second derivative everywhere, and it is known."""
+
     def _check_end_to_end(self, shape: tuple[int, ...], name: str) -> None:
         accepted = self._accepted_shapes()
         if shape not in accepted:

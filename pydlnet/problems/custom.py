@@ -12,6 +12,7 @@ from .._validation import as_real, as_shape, function_name
 from .base import Problem, as_ground_truth
 
 LossFunction = Callable[[NDArray[Any]], tuple[float, ArrayLike]]
+HessianProduct = Callable[[NDArray[Any], NDArray[Any]], ArrayLike]
 
 
 class EndToEndLoss(Problem):
@@ -26,14 +27,18 @@ class EndToEndLoss(Problem):
         The loss counts as NaN where the gradient is not finite.
     shape : tuple of int
         (d_N, d_0).
+    hessian_product : callable, optional
+        `hessian_product(W, V) -> ndarray`: the derivative of the gradient at W in the direction V,
+        of the shape of both. Needed for curvature only, and called with float64. Should be
+        symmetric: <U, hessian_product(W, V)> = <V, hessian_product(W, U)>.
     ground_truth : array_like, shape (d_N, d_0), optional
         Matrix that `reconstruction_error` compares with.
 
     Raises
     ------
     ValueError, TypeError
-        If `function` cannot be called or the shape is not one of a matrix. What the function
-        returns is checked at every call.
+        If a function cannot be called or the shape is not one of a matrix. What they return is
+        checked at every call.
 
     Notes
     -----
@@ -49,18 +54,38 @@ class EndToEndLoss(Problem):
     """
 
     function: LossFunction
+    hessian_product: HessianProduct | None
 
     def __init__(
         self,
         function: LossFunction,
         shape: tuple[int, int],
+        hessian_product: HessianProduct | None = None,
         *,
         ground_truth: ArrayLike | None = None,
     ) -> None:
         if not callable(function):
             raise TypeError(f"function: expected a callable, got {type(function).__name__}")
+        if hessian_product is not None and not callable(hessian_product):
+            raise TypeError(
+                "hessian_product: expected a callable or None, "
+                f"got {type(hessian_product).__name__}"
+            )
         size = as_shape(shape)
-        self._set(function=function, shape=size, ground_truth=as_ground_truth(ground_truth, size))
+        self._set(
+            function=function,
+            hessian_product=hessian_product,
+            shape=size,
+            ground_truth=as_ground_truth(ground_truth, size),
+        )
+
+    def check_curvature(self) -> None:
+        """Raise ValueError unless `hessian_product` was given."""
+        if self.hessian_product is None:
+            raise ValueError(
+                "problem: expected an EndToEndLoss with hessian_product= for curvature, "
+                "got one without"
+            )
 
     def _data(self) -> dict[str, NDArray[Any]]:
         return {}
@@ -69,7 +94,8 @@ class EndToEndLoss(Problem):
         return {"function": function_name(self.function)}
 
     def _full_loss(self, single: bool, n_outputs: int) -> object:
-        return _core.python_loss(self._evaluate, *self.shape, single)
+        second = None if self.hessian_product is None else self._evaluate_second
+        return _core.python_loss(self._evaluate, second, *self.shape, single)
 
     def _evaluate(self, end_to_end: NDArray[Any]) -> tuple[float, NDArray[Any]]:
         """Call the function and check what it returns."""
@@ -80,14 +106,27 @@ class EndToEndLoss(Problem):
                 f"function: expected a pair (value, gradient), got {type(result).__name__}"
             )
         value = as_real(result[0], "function: value", finite=False)
-        gradient = np.asarray(result[1])
-        if gradient.dtype.kind not in "iuf":
-            raise TypeError(f"function: expected a real gradient, got dtype {gradient.dtype}")
-        if gradient.shape != shape:
-            raise ValueError(
-                f"function: expected a gradient of shape {shape}, got {gradient.shape}"
-            )
-        with np.errstate(over="ignore"):
-            rounded = np.ascontiguousarray(gradient, dtype=dtype)
+        rounded = _as_answer(result[1], "function: gradient", shape, dtype)
         # A run looks at the value only, and would step to weights that are not finite.
         return value if np.isfinite(rounded).all() else math.nan, rounded
+
+    def _evaluate_second(self, end_to_end: NDArray[Any], direction: NDArray[Any]) -> NDArray[Any]:
+        """Call the second derivative and check what it returns."""
+        assert self.hessian_product is not None
+        shape, dtype = end_to_end.shape, end_to_end.dtype
+        result = self.hessian_product(end_to_end, direction)
+        return _as_answer(result, "hessian_product: result", shape, dtype)
+
+
+def _as_answer(
+    answer: ArrayLike, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> NDArray[Any]:
+    """Return what a function of the user's gave as an array in the dtype of the run."""
+    function, what = name.split(": ")
+    array = np.asarray(answer)
+    if array.dtype.kind not in "iuf":
+        raise TypeError(f"{function}: expected a real {what}, got dtype {array.dtype}")
+    if array.shape != shape:
+        raise ValueError(f"{function}: expected a {what} of shape {shape}, got {array.shape}")
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(array, dtype=dtype)

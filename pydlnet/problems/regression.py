@@ -89,6 +89,14 @@ class Regression(Problem):
         scale = 1.0 / self.n_samples if self.reduction == "mean" else 1.0
         return _Reduced(inputs, outputs, 0.5 * scale * residual)
 
+    def check_curvature(self) -> None:
+        """Raise ValueError if p < 2: the curvature is infinite where a residual is zero."""
+        if self.power < 2.0:
+            raise ValueError(
+                "problem: expected a power of at least 2 for curvature, as |r|^p has no second "
+                f"derivative at r = 0 below, got {self.power}"
+            )
+
     def _data(self) -> dict[str, NDArray[Any]]:
         return {"inputs": self.inputs, "outputs": self.outputs}
 

@@ -51,6 +51,15 @@ class DiagonalLoss final : public Loss<Scalar> {
     return constant_ + 0.5 * factor_ * total(even, odd);
   }
 
+  void hessian_product(const Matrix<Scalar>&, const Matrix<Scalar>& direction,
+                       Matrix<Scalar>& product) override {
+    for (Index j = 0; j < outputs_.cols(); ++j) {
+      const auto column = static_cast<std::size_t>(j);
+      const Scalar factor = gradient_scales_[column] * scales_[column];
+      for (Index i = 0; i < outputs_.rows(); ++i) product(i, j) = factor * direction(i, j);
+    }
+  }
+
  private:
   static constexpr Index L = lanes<Scalar>;
   static constexpr Index halves = L / lanes<double>;

@@ -32,9 +32,9 @@ class EntriesLoss final : public ResidualLoss<Scalar> {
 
  private:
   Scalar add_sample(const Matrix<Scalar>& end_to_end, Matrix<Scalar>& gradient, Index sample,
-                    Scalar factor) const override {
+                    Scalar value, Scalar factor) const override {
     const auto s = static_cast<std::size_t>(sample);
-    const Scalar residual = end_to_end(rows_[s], cols_[s]) - this->value(sample);
+    const Scalar residual = end_to_end(rows_[s], cols_[s]) - value;
     gradient(rows_[s], cols_[s]) = factor * residual;  // no entry is observed twice
     return residual;
   }

@@ -28,6 +28,11 @@ class Loss {
   // The loss of the end-to-end matrix, (d_N, d_0); its gradient is written to `gradient`.
   virtual double value_and_gradient(const Matrix<Scalar>& end_to_end, Matrix<Scalar>& gradient) = 0;
 
+  // The second derivative in a direction, (d_N, d_0): that of the gradient along it.
+  virtual void hessian_product(const Matrix<Scalar>&, const Matrix<Scalar>&, Matrix<Scalar>&) {
+    throw std::invalid_argument("this loss does not know its second derivative");
+  }
+
   // How many samples, entries or measurements mini-batches are drawn from; 0 when there are none.
   virtual Index n_samples() const { return 0; }
 
@@ -50,6 +55,10 @@ class Loss {
 // A loss that the caller brings: gives the value and writes the gradient.
 template <class Scalar>
 using EndToEndFunction = std::function<double(ConstView<Scalar>, View<Scalar>)>;
+
+// Its second derivative at a matrix in a direction, written to the last.
+template <class Scalar>
+using EndToEndHessian = std::function<void(ConstView<Scalar>, ConstView<Scalar>, View<Scalar>)>;
 
 // The factor in front of a sum over `count` samples.
 inline double reduction_factor(bool mean, Index count) {

@@ -28,10 +28,20 @@ class ResidualLoss : public Loss<Scalar> {
     double total = 0.0;
     for (Index sample : samples) {
       const double residual = static_cast<double>(
-          add_sample(end_to_end, gradient, sample, static_cast<Scalar>(factor)));
+          add_sample(end_to_end, gradient, sample, value(sample), static_cast<Scalar>(factor)));
       total += residual * residual;
     }
     return 0.5 * factor * total;
+  }
+
+  // The gradient of the same loss with zeros for values.
+  void hessian_product(const Matrix<Scalar>&, const Matrix<Scalar>& direction,
+                       Matrix<Scalar>& product) override {
+    const double factor = reduction_factor(mean_, n_samples());
+    std::fill(product.data(), product.column(product.cols()), Scalar(0));
+    for (Index sample : everything_) {
+      add_sample(direction, product, sample, Scalar(0), static_cast<Scalar>(factor));
+    }
   }
 
  protected:
@@ -44,9 +54,10 @@ class ResidualLoss : public Loss<Scalar> {
     std::iota(everything_.begin(), everything_.end(), Index(0));
   }
 
-  // Adds `factor` times what the sample contributes to the gradient and returns its residual.
+  // Adds `factor` times what the sample contributes to the gradient and returns its residual, that
+  // is by how much its number exceeds `value`.
   virtual Scalar add_sample(const Matrix<Scalar>& end_to_end, Matrix<Scalar>& gradient,
-                            Index sample, Scalar factor) const = 0;
+                            Index sample, Scalar value, Scalar factor) const = 0;
 
   Scalar value(Index sample) const { return values_[static_cast<std::size_t>(sample)]; }
   bool is_mean() const { return mean_; }

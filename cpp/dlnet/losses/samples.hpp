@@ -32,6 +32,30 @@ class SampleLoss : public Loss<Scalar> {
     return sum_blocks(end_to_end, gradient, count, count, block, sample);
   }
 
+  // Over all samples: with the scores z_i = W x_i and their changes u_i = V x_i in a direction V,
+  // the sum of (second derivative of the loss of z_i, times u_i) x_i^T.
+  void hessian_product(const Matrix<Scalar>& end_to_end, const Matrix<Scalar>& direction,
+                       Matrix<Scalar>& product) override {
+    const double factor = reduction_factor(mean_, divisor_);
+    if (changes_.cols() == 0) changes_ = Matrix<Scalar>(scores_.rows(), scores_.cols());
+    for (Index first = 0; first < n_samples(); first += block_samples) {
+      const Index size = std::min(block_samples, n_samples() - first);
+      const ConstView<Scalar> x = columns(std::as_const(inputs_), first, size);
+      View<Scalar> scores = columns(scores_, 0, size);
+      View<Scalar> changes = columns(changes_, 0, size);
+      multiply<Scalar>(end_to_end, x, scores, Assign<Scalar>{}, packing_);
+      multiply<Scalar>(direction, x, changes, Assign<Scalar>{}, packing_);
+      for (Index i = 0; i < size; ++i) {
+        differentiate_twice(first + i, scores_.column(i), changes_.column(i), factor);
+      }
+      if (first == 0) {
+        multiply_transposed<Scalar>(changes, x, product, Assign<Scalar>{}, packing_);
+      } else {
+        multiply_transposed<Scalar>(changes, x, product, Accumulate<Scalar>{1, 1}, packing_);
+      }
+    }
+  }
+
  protected:
   // inputs: (d_0, n_samples), one sample a column. `divisor` is what the mean divides by: more than
   // the samples here when they stand for a larger data set.
@@ -50,6 +74,10 @@ class SampleLoss : public Loss<Scalar> {
   // Replaces the score of one sample, (n_outputs,), by `factor` times the derivative of its loss,
   // and returns the loss itself (without the factor).
   virtual double differentiate(Index sample, Scalar* score, double factor) const = 0;
+
+  // Replaces the change of the score of one sample by `factor` times that of the derivative.
+  virtual void differentiate_twice(Index sample, const Scalar* score, Scalar* change,
+                                   double factor) const = 0;
 
  private:
   static constexpr Index block_samples = 256;
@@ -87,6 +115,7 @@ class SampleLoss : public Loss<Scalar> {
   Matrix<Scalar> inputs_;
   Matrix<Scalar> gathered_;
   Matrix<Scalar> scores_;
+  Matrix<Scalar> changes_;  // empty until curvature is asked for
   Packing<Scalar> packing_;
   bool mean_;
   Index divisor_;
@@ -121,6 +150,17 @@ class PowerLoss final : public SampleLoss<Scalar> {
     return total / power_;
   }
 
+  // The curvature of an output is (p - 1) |residual|^(p - 2).
+  void differentiate_twice(Index sample, const Scalar* score, Scalar* change,
+                           double factor) const override {
+    const Scalar* y = outputs_.column(sample);
+    for (Index i = 0; i < outputs_.rows(); ++i) {
+      const double size = std::abs(static_cast<double>(score[i] - y[i]));
+      const double curvature = power_ == 2.0 ? 1.0 : (power_ - 1.0) * std::pow(size, power_ - 2.0);
+      change[i] *= static_cast<Scalar>(factor * curvature);
+    }
+  }
+
   // size^(p - 1), without the library's pow where p is a small whole number.
   Scalar one_power_less(Scalar size) const {
     if (whole_ == 0) return std::pow(size, static_cast<Scalar>(power_ - 1.0));
@@ -148,6 +188,35 @@ class ClassificationLoss final : public SampleLoss<Scalar> {
   double differentiate(Index sample, Scalar* score, double factor) const override {
     const Index label = labels_[static_cast<std::size_t>(sample)];
     return this->n_outputs() == 1 ? logistic(label, score, factor) : softmax(label, score, factor);
+  }
+
+  void differentiate_twice(Index, const Scalar* score, Scalar* change,
+                           double factor) const override {
+    if (this->n_outputs() > 1) return softmax_twice(score, change, factor);
+    const double decay = std::exp(-std::abs(static_cast<double>(*score)));
+    *change *= static_cast<Scalar>(factor * decay / ((1.0 + decay) * (1.0 + decay)));
+  }
+
+  // p_c (u_c - sum p u) for probabilities p and the change u, which counts from that of the top
+  // score: confident answers keep their tiny curvature.
+  void softmax_twice(const Scalar* score, Scalar* change, double factor) const {
+    const Index n = this->n_outputs();
+    const Index top = std::max_element(score, score + n) - score;
+    const auto weight = [&](Index c) {
+      return std::exp(static_cast<double>(score[c]) - static_cast<double>(score[top]));
+    };
+    const double origin = static_cast<double>(change[top]);
+    double total = 0.0;
+    double mean = 0.0;
+    for (Index c = 0; c < n; ++c) {
+      total += weight(c);
+      mean += weight(c) * (static_cast<double>(change[c]) - origin);
+    }
+    mean /= total;
+    for (Index c = 0; c < n; ++c) {
+      const double relative = static_cast<double>(change[c]) - origin - mean;
+      change[c] = static_cast<Scalar>(factor * weight(c) / total * relative);
+    }
   }
 
   static double logistic(Index label, Scalar* score, double factor) {

@@ -26,10 +26,10 @@ class SensingLoss final : public ResidualLoss<Scalar> {
  private:
   // A measurement is used for its residual and its share of the gradient while it is in cache.
   Scalar add_sample(const Matrix<Scalar>& end_to_end, Matrix<Scalar>& gradient, Index sample,
-                    Scalar factor) const override {
+                    Scalar value, Scalar factor) const override {
     const Index size = end_to_end.stride() * end_to_end.cols();
     const Scalar* a = measurements_[static_cast<std::size_t>(sample)].data();
-    const Scalar residual = inner_product(a, end_to_end.data(), size) - this->value(sample);
+    const Scalar residual = inner_product(a, end_to_end.data(), size) - value;
     const Scalar share = factor * residual;
     for (Index k = 0; k < size; k += lanes<Scalar>) {
       store(gradient.data() + k, load(gradient.data() + k) + share * load(a + k));

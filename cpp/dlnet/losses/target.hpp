@@ -28,6 +28,11 @@ class TargetLoss final : public Loss<Scalar> {
     return 0.5 * sum_of_squares(gradient);
   }
 
+  void hessian_product(const Matrix<Scalar>&, const Matrix<Scalar>& direction,
+                       Matrix<Scalar>& product) override {
+    copy(direction, product);
+  }
+
  private:
   Matrix<Scalar> target_;
 };
