@@ -70,7 +70,7 @@ class Blocks:
         self._lift = lift
         self._dtype = dtype
         self._observers = observers
-        self.variables = variables(record.names, widths)
+        self.variables = variables(record.core_names, widths)
         self._finished: list[Block] = []
 
     def next_block(self, first: int, last: int) -> Block:

@@ -191,8 +191,10 @@ class EnsembleLoop:
 
     def _begin(self) -> None:
         setup = self._setup
-        for k in range(setup.n_members if setup.record.callables else 0):
-            observers = Observers(setup.record.callables, dim_sizes(setup.widths))
+        for k in range(setup.n_members):
+            observers = Observers(setup.record, setup.problems[k], dim_sizes(setup.widths))
+            if not observers:
+                break
             with _naming_run(k):
                 observers.begin(0, _core.member_views(self._session, k))
             self._observers.append(observers)

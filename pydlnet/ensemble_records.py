@@ -45,7 +45,7 @@ class EnsembleRecords:
         self._schedule = record.schedule
         self._n_members = n_members
         sizes = dim_sizes(widths)
-        self.variables = variables(record.names, widths)
+        self.variables = variables(record.core_names, widths)
         self._core: Arrays = {"time": np.empty(())}
         for name, variable in self.variables.items():
             in_run_dtype = name == "end_to_end" or name.startswith("W")

@@ -53,7 +53,7 @@ class Loop:
         self._setup = setup
         self._first_step = setup.state.step
         self._last_step = setup.state.step + n_steps
-        self._observers = Observers(setup.record.callables, dim_sizes(setup.widths))
+        self._observers = Observers(setup.record, setup.problem, dim_sizes(setup.widths))
         dtype = setup.weights[0].dtype
         self._coordinates = Coordinates(
             setup.problem,

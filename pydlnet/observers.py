@@ -1,4 +1,4 @@
-"""The user's own recorded quantities: functions of the layers, called at recorded steps."""
+"""Quantities that are functions of the layers, called at recorded steps: the user's and our own."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -8,7 +8,10 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from ._validation import function_name
-from .quantities import Variable, is_reserved
+from .problems import Problem
+from .quantities import QUANTITIES, Variable, is_reserved
+from .recorded_curvature import recorded_curvature
+from .recording import Record
 
 Layers = list[NDArray[Any]]
 
@@ -21,16 +24,17 @@ class Observers:
 
     Parameters
     ----------
-    functions : mapping of str to callable
-        By name of the quantity.
+    record : Record
+        Whose functions are called.
+    problem : Problem
+        Of whose loss the curvature is recorded.
     sizes : mapping of str to int
         Dimensions that the dataset has already.
     """
 
-    def __init__(
-        self, functions: Mapping[str, Callable[[Layers], ArrayLike]], sizes: Mapping[str, int]
-    ) -> None:
-        self._functions = functions
+    def __init__(self, record: Record, problem: Problem, sizes: Mapping[str, int]) -> None:
+        own = recorded_curvature(record.names, problem)
+        self._functions: dict[str, Callable[[Layers], ArrayLike]] = {**own, **record.callables}
         self._sizes = dict(sizes)
         self._first: dict[str, NDArray[Any]] = {}
         self._first_step = -1
@@ -45,12 +49,15 @@ class Observers:
         for name, function in self._functions.items():
             value = _call(name, function, step, weights)
             self._first[name] = value
-            dims = self._dims(name, function, value)
-            self.variables[name] = Variable(
-                name,
-                ("step", *dims),
-                long_name=name.replace("_", " "),
-                reference=function_name(function),
+            self.variables[name] = (
+                QUANTITIES[name][0]
+                if name in QUANTITIES
+                else Variable(
+                    name,
+                    ("step", *self._dims(name, function, value)),
+                    long_name=name.replace("_", " "),
+                    reference=function_name(function),
+                )
             )
 
     def _dims(

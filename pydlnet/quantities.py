@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-__all__ = ["QUANTITIES", "Variable", "dim_sizes", "is_reserved", "variables"]
+__all__ = ["ON_FULL_LAYERS", "QUANTITIES", "Variable", "dim_sizes", "is_reserved", "variables"]
 
 _ARORA_2019 = "Arora, Cohen, Hu & Luo 2019, arXiv:1905.13655"
 
@@ -125,7 +125,25 @@ QUANTITIES: dict[str, tuple[Variable, ...]] = {
             reference=_ARORA_2019,
         ),
     ),
+    "sharpness": (
+        _variable(
+            "sharpness",
+            long_name="largest eigenvalue of the Hessian of the loss in all layers, "
+            "without weight decay",
+            reference="Cohen, Kaur, Li, Kolter & Talwalkar 2021, arXiv:2103.00065",
+        ),
+    ),
+    "hessian_min": (
+        _variable(
+            "hessian_min",
+            long_name="smallest eigenvalue of the Hessian of the loss in all layers, "
+            "without weight decay",
+        ),
+    ),
 }
+
+# What is evaluated on the full layers between slices of the core, as functions of the user's are.
+ON_FULL_LAYERS = ("sharpness", "hessian_min")
 
 _COORDINATES = ("step", "time", "mode", "output", "input", "pair", "layer", "layer_mode")
 _OF_ENSEMBLES = ("run", "problem", "method", "seed")
@@ -133,7 +151,7 @@ _NAMES = frozenset(
     {variable.name for group in QUANTITIES.values() for variable in group}
     | set(QUANTITIES)
     # Planned variables: a callable of this name would clash with a later version's dataset.
-    | {"sharpness", "hessian_min", "status", "last_step"}
+    | {"status", "last_step"}
     | set(_COORDINATES)
     | set(_OF_ENSEMBLES)
 )

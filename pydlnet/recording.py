@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._validation import as_count, as_real, hint
-from .quantities import QUANTITIES, is_reserved
+from .quantities import ON_FULL_LAYERS, QUANTITIES, is_reserved
 from .schedules import (
     EverySteps,
     ExplicitSteps,
@@ -110,6 +110,11 @@ class Record:
         object.__setattr__(self, "callables", callables)
         object.__setattr__(self, "schedule", schedule)
         object.__setattr__(self, "missing_callables", missing)
+
+    @property
+    def core_names(self) -> tuple[str, ...]:
+        """Names of the quantities that the core records itself."""
+        return tuple(name for name in self.names if name not in ON_FULL_LAYERS)
 
     def to_dict(self) -> dict[str, Any]:
         """Return quantities, names of functions and schedule, ready for JSON.

@@ -11,6 +11,7 @@ from .exact_algebra import ExactCompression, as_exact_compression, core_start
 from .loop import Loop, Setup
 from .methods import Method
 from .problems import Problem
+from .quantities import ON_FULL_LAYERS
 from .recording import Record, Stop
 from .trajectory import State, Trajectory
 
@@ -183,3 +184,5 @@ def _check_knowledge(problem: Problem, record: Record) -> None:
         raise ValueError(
             f"record: expected a problem with held_out= for held_out_error, got {kind} without one"
         )
+    if set(record.names) & set(ON_FULL_LAYERS):
+        problem.check_curvature()
