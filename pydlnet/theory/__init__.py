@@ -19,6 +19,12 @@ from .curl import (
     end_to_end_circulation,
     end_to_end_curl,
 )
+from .curvature import (
+    balanced_hessian_spectrum,
+    hessian_trace,
+    smallest_hessian_trace,
+    smallest_sharpness,
+)
 from .edge import (
     stability_limit,
     two_cycle,
@@ -90,6 +96,7 @@ __all__ = [
     "SingleOutputVelocity",
     "SingularVelocities",
     "TwoLayerStep",
+    "balanced_hessian_spectrum",
     "balanced_probability",
     "balanced_start_certificate",
     "certificate",
@@ -103,6 +110,7 @@ __all__ = [
     "escape_time",
     "failure_without_balance",
     "failure_without_margin",
+    "hessian_trace",
     "identity_descent",
     "identity_flow",
     "identity_loss_floor",
@@ -120,6 +128,8 @@ __all__ = [
     "single_output_velocity",
     "singular_value_velocity",
     "singular_velocities",
+    "smallest_hessian_trace",
+    "smallest_sharpness",
     "stability_limit",
     "staircase",
     "two_cycle",
