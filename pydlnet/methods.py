@@ -506,7 +506,7 @@ class EndToEndDescent(Method):
     ValueError, TypeError
         If a field is not as above. A run raises ValueError if its weights are not one matrix, or
         if it is to record a quantity of the layers (imbalance, layer_norms, layer_singular_values,
-        weights: `end_to_end` has W).
+        sharpness, hessian_min, weights: `end_to_end` has W).
 
     Notes
     -----
@@ -579,7 +579,14 @@ class EndToEndDescent(Method):
                 )
 
 
-_OF_LAYERS = ("imbalance", "layer_norms", "layer_singular_values", "weights")
+_OF_LAYERS = (
+    "imbalance",
+    "layer_norms",
+    "layer_singular_values",
+    "weights",
+    "sharpness",
+    "hessian_min",
+)
 
 _KINDS: dict[str, type[Method]] = {
     kind.__name__: kind

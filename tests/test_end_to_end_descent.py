@@ -14,7 +14,14 @@ import pydlnet as dln
 from pydlnet import theory
 
 SHAPES = [(1, 1), (1, 5), (5, 1), (3, 4), (4, 3), (4, 4)]
-OF_LAYERS = ("imbalance", "layer_norms", "layer_singular_values", "weights")
+OF_LAYERS = (
+    "imbalance",
+    "layer_norms",
+    "layer_singular_values",
+    "weights",
+    "sharpness",
+    "hessian_min",
+)
 # The others need a problem that knows more.
 EVERYTHING = [
     name
