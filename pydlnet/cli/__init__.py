@@ -1,4 +1,4 @@
-"""The command line: `pydlnet demo`, `run`, `show` and `info`."""
+"""The command line: `pydlnet demo`, `run`, `reproduce`, `show` and `info`."""
 
 from .app import main
 

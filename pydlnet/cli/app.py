@@ -1,5 +1,6 @@
 """The commands: their options and help; what they do is in modules of their own."""
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -96,6 +97,47 @@ def run(
     from .run import run_file
 
     raise typer.Exit(run_file(file, settings or [], dry_run=dry_run, overwrite=overwrite))
+
+
+@app.command(epilog=_EXIT_CODES)
+def reproduce(
+    experiment: Annotated[
+        str, typer.Argument(help="Which paper: acceleration.", metavar="EXPERIMENT")
+    ],
+    full: Annotated[
+        bool, typer.Option("--full", help="The paper's whole grid instead of some minutes' worth.")
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Folder to write to; pydlnet-EXPERIMENT if not given.", metavar="DIR"),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of all random numbers.", min=0)] = 0,
+    threads: Annotated[
+        int | None,
+        typer.Option(help="Threads that share the work; all cores if not given.", min=1),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="The gas sensor archive, from https://doi.org/10.24432/C5MK6M; without it "
+            "synthetic measurements of the same shape are used.",
+            metavar="ARCHIVE",
+        ),
+    ] = None,
+    ratings: Annotated[
+        Path | None, typer.Option(help="The file u.data of MovieLens-100K.", metavar="FILE")
+    ] = None,
+) -> None:
+    """Run the experiments of a paper again and set its claims beside what comes out.
+
+    Writes a dataset (.nc) and a figure (.png, .svg) for each part when it is done, and at the end
+    summary.md: claim, paper, measured, agrees. Files of an earlier run are replaced.
+    """
+    from .reproduce import reproduce as run_experiment
+
+    settings = {"full": full, "seed": seed, "data": data, "ratings": ratings}
+    threads = threads or os.cpu_count() or 1
+    raise typer.Exit(run_experiment(experiment, output, threads=threads, **settings))
 
 
 @app.command()
