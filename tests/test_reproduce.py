@@ -11,7 +11,19 @@ import xarray as xr
 
 from pydlnet import reproduce
 from pydlnet.cli import main
-from pydlnet.reproduce import Experiment, Outcome, Part, Settings, report
+from pydlnet.reproduce import (
+    Experiment,
+    Outcome,
+    Part,
+    Settings,
+    deep_starts,
+    depth_gain,
+    gas_depth,
+    gas_settings,
+    report,
+    sensors,
+    two_points,
+)
 from pydlnet.reproduce.drawing import panels, spread
 
 
@@ -130,3 +142,124 @@ def test_the_spread_names_what_was_not_reached():
     assert spread([2.0, 1.0, 4.0]) == "2 (1 to 4, n = 3)"
     assert spread([1.0, np.nan]) == "1 (1 to 1, n = 1; 1 of 2 not reached)"
     assert spread([np.nan]) == "not reached (n = 1)"
+
+
+# -- Acceleration --
+
+QUIET = Settings(say=lambda line: None)
+SMALL = depth_gain.Size(n_steps=20, n_starts=1)
+
+
+@pytest.fixture(scope="module")
+def made_up():
+    inputs, outputs = sensors.synthetic_sensors(0, 256)
+    return sensors.Measurements(inputs, outputs, "made up")
+
+
+@pytest.mark.facts
+def test_lp_depth_needs_fewer_steps_as_theory_says_and_none_fewer_for_l2():
+    """A typical start gains R(N, 4) at half of each depth's largest rate; l_2 gains nothing."""
+    grid = two_points.Grid((2, 4), (1, 2, 3), 4, 500_000, (0.5,))
+    part = two_points.part(QUIET, grid)
+    steps = part.data["steps_to_target"]
+    assert np.isfinite(steps).all()
+    gain = (steps.sel(depth=1) / steps).median("start")
+    for depth, least in ((2, 27 / 8), (3, 3.1417)):
+        assert least <= float(gain.sel(power=4, depth=depth)) < 6.0
+        assert float(gain.sel(power=2, depth=depth)) < 1.0
+    judged = [outcome for outcome in part.outcomes if outcome.agrees is not None]
+    assert len(judged) == 4
+    assert all(outcome.agrees for outcome in judged)
+    # A grid with that one rate finds the same numbers.
+    np.testing.assert_array_equal(
+        part.data["steps_over_rates"].sel(fraction=0.5), steps.sel(power=4).transpose("depth", ...)
+    )
+
+
+def test_synthetic_sensors_are_conditioned_as_they_say():
+    inputs, outputs = sensors.synthetic_sensors(1)
+    assert (inputs.shape, outputs.shape) == ((2565, 128), (2565, 1))
+    features = (inputs - inputs.mean(axis=0)) / inputs.std(axis=0)
+    spectrum = np.linalg.eigvalsh(features.T @ features / 2565)
+    assert spectrum.sum() == pytest.approx(128)
+    assert spectrum[-1] == pytest.approx(69.2, rel=0.02)
+    assert spectrum[-2] == pytest.approx(18.9, rel=0.02)
+    centred = outputs - outputs.mean()
+    basis = np.linalg.qr(features)[0]
+    assert np.sum((basis.T @ centred) ** 2) / np.sum(centred**2) == pytest.approx(0.889, abs=1e-3)
+    assert np.log10(inputs.std(axis=0).max() / inputs.std(axis=0).min()) == pytest.approx(
+        4.87, 0.01
+    )
+    again, _ = sensors.synthetic_sensors(1)
+    np.testing.assert_array_equal(inputs, again)
+    with pytest.raises(ValueError, match="n_samples: expected"):
+        sensors.synthetic_sensors(0, 100)
+
+
+def test_preparations_do_what_they_say(made_up):
+    for preparation in sensors.PREPARATIONS:
+        problem = made_up.problem(4, preparation)
+        assert problem.outputs.std() == pytest.approx(1.0)
+        if preparation != "raw":
+            np.testing.assert_allclose(problem.inputs.std(axis=0), 1.0, rtol=1e-6)
+    correlations = problem.inputs.T @ problem.inputs / problem.n_samples
+    np.testing.assert_allclose(correlations, np.eye(128), atol=1e-6)
+    halves = [made_up.half(later).inputs for later in (False, True)]
+    np.testing.assert_array_equal(np.concatenate(halves), made_up.inputs)
+
+
+def test_the_largest_rate_is_where_plain_descent_of_l2_loses_stability(made_up):
+    problem = made_up.problem(2)
+    rates = (0.99, 1.01)
+    runs = depth_gain.tuned(problem, 1, "balanced 0.01", rates, QUIET, depth_gain.Size(3000, 1))
+    assert runs.losses[0, 0, -1] < runs.losses[0, 0, 0]
+    assert runs.losses[0, 1, -1] > 1e3
+    assert runs.best_rates().tolist() == [0.99]
+
+
+def test_the_gain_compares_steps_to_the_loss_that_both_reach():
+    steps = np.array([0, 10, 20, 30, 40])
+    slow = depth_gain.Tuned(steps, np.array([[[8.0, 7.0, 6.0, 5.0, 4.0]]]), np.array([1.0]))
+    fast = depth_gain.Tuned(steps, np.array([[[8.0, 4.0, 2.0, 1.0, 0.5]]]), np.array([1.0]))
+    assert depth_gain.gain(slow, fast).tolist() == [4.0]
+    assert depth_gain.gain(fast, slow).tolist() == [0.25]
+    assert depth_gain.gain(slow.until(20), fast.until(20)).tolist() == [2.0]
+    # What is converged is compared a thousandth of the way up, not at the last rounding error.
+    done = depth_gain.Tuned(steps, np.array([[[8.0, 1.0, 0.0, 0.0, 0.0]]]), np.array([1.0]))
+    late = depth_gain.Tuned(steps, np.array([[[8.0, 4.0, 1e-3, 0.0, 0.0]]]), np.array([1.0]))
+    assert depth_gain.gain(done, late).tolist() == [1.0]
+
+
+def test_rates_that_diverge_do_not_count(made_up):
+    runs = depth_gain.tuned(
+        made_up.problem(4), 2, "balanced 0.01", (1.0, 1e6), QUIET, depth_gain.Size(30, 1)
+    )
+    assert np.isinf(runs.losses[0, 1, -1])
+    assert runs.best()[0, -1] < runs.best()[0, 0]
+
+
+@pytest.mark.parametrize(
+    "part", [gas_depth.depth_part, gas_depth.adaptive_part, deep_starts.part, gas_settings.part]
+)
+def test_every_part_on_sensors_comes_to_an_end(part, made_up, tmp_path):
+    done = part(made_up, QUIET, SMALL)
+    report.write(done, tmp_path, QUIET)
+    assert (tmp_path / f"{done.name}.svg").stat().st_size > 1000
+    with xr.open_dataset(tmp_path / f"{done.name}.nc", engine="h5netcdf") as data:
+        assert data.attrs["data_used"] == "made up"
+        for name, variable in done.data.variables.items():
+            np.testing.assert_array_equal(data[name].values, variable.values)
+    assert done.outcomes
+    for outcome in done.outcomes:
+        assert outcome.claim
+        assert "nan" not in outcome.measured
+
+
+def test_acceleration_says_which_data_it_uses(monkeypatch):
+    lines = []
+    monkeypatch.setattr(two_points, "part", lambda *_: next(tiny_parts(Settings())))
+    parts = reproduce.EXPERIMENTS["acceleration"].parts(Settings(say=lines.append))
+    next(parts)
+    assert lines == [
+        "regression data: synthetic measurements of the gas sensors' shape and conditioning, 2,565"
+    ]

@@ -1,15 +1,42 @@
 """Depth as acceleration: the experiments of Arora, Cohen & Hazan 2018, arXiv:1802.06509."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from . import two_points
+from . import deep_starts, gas_depth, gas_settings, two_points
+from .depth_gain import Size
 from .report import Part, Settings
+from .sensors import measurements
 
 __all__ = ["PAPER", "parts"]
 
 PAPER = "Arora, Cohen & Hazan 2018 (arXiv:1802.06509), acceleration by depth"
 
 
+@dataclass(frozen=True)
+class _Sizes:
+    """How large each experiment is."""
+
+    points: two_points.Grid
+    depth: Size
+    adaptive: Size
+    deep: Size
+    settings: Size
+
+
+_DEFAULT = _Sizes(
+    two_points.DEFAULT, Size(2_000, 3), Size(2_000, 2), Size(1_000, 2), Size(1_000, 2)
+)
+_FULL = _Sizes(two_points.FULL, Size(10_000, 5), Size(5_000, 3), Size(3_000, 3), Size(3_000, 3))
+
+
 def parts(settings: Settings) -> Iterator[Part]:
     """Yield the experiments of the paper, each when it is done."""
-    yield two_points.part(settings)
+    sizes = _FULL if settings.full else _DEFAULT
+    data = measurements(settings)
+    settings.say(f"regression data: {data.used}")
+    yield two_points.part(settings, sizes.points)
+    yield gas_depth.depth_part(data, settings, sizes.depth)
+    yield gas_depth.adaptive_part(data, settings, sizes.adaptive)
+    yield deep_starts.part(data, settings, sizes.deep)
+    yield gas_settings.part(data, settings, sizes.settings)

@@ -22,7 +22,7 @@ from ..loop import VERSION
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Outcome", "Part", "Settings", "markdown", "table", "write", "write_text"]
+__all__ = ["Outcome", "Part", "Settings", "dimension", "markdown", "table", "write", "write_text"]
 
 _HEADER = ("claim", "paper", "measured", "agrees")
 _WIDTHS = (36, 28, 36, 8)  # of the columns in a terminal
@@ -151,6 +151,11 @@ def _complete(path: Path) -> Iterator[Path]:
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def dimension(name: str, values: Sequence[Any]) -> xr.DataArray:
+    """Return the coordinate along which `xarray.concat` puts datasets beside each other."""
+    return xr.DataArray(list(values), dims=name, name=name)
 
 
 def markdown(outcomes: Sequence[Outcome]) -> str:

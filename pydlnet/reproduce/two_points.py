@@ -23,13 +23,13 @@ from ..recording import Record, Stop, log_spaced
 from ..tuning import tune
 from .drawing import COLORS, panels, spread
 from .experiment import unbroken
-from .report import Outcome, Part, Settings
+from .report import Outcome, Part, Settings, dimension
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["part"]
+__all__ = ["DEFAULT", "FULL", "Grid", "part"]
 
 _TARGETS = (1.0, 0.02)
 _LOSS = 1e-12
@@ -39,7 +39,9 @@ _USED = "two points, inputs the unit vectors, outputs 1 and 0.02"
 
 
 @dataclass(frozen=True)
-class _Grid:
+class Grid:
+    """Powers, depths, number of starts, most steps, and rates over the largest one."""
+
     powers: tuple[int, ...]
     depths: tuple[int, ...]
     n_starts: int
@@ -47,15 +49,14 @@ class _Grid:
     fractions: tuple[float, ...]
 
 
-_DEFAULT = _Grid((2, 4), (1, 2, 3), 8, 1_500_000, (0.1, 0.2, 0.35, 0.5, 0.7, 0.85, 0.95, 1.1))
-_FULL = _Grid(
+DEFAULT = Grid((2, 4), (1, 2, 3), 8, 1_500_000, (0.1, 0.2, 0.35, 0.5, 0.7, 0.85, 0.95, 1.1))
+FULL = Grid(
     (2, 4, 6), (1, 2, 3, 4), 32, 6_000_000, tuple(np.round(np.arange(0.05, 1.21, 0.05), 2).tolist())
 )
 
 
-def part(settings: Settings) -> Part:
+def part(settings: Settings, grid: Grid) -> Part:
     """Count the steps to a loss of 1e-12 at half of each depth's largest rate, and over a grid."""
-    grid = _FULL if settings.full else _DEFAULT
     data = xr.merge([_fixed_fraction(grid, settings), _over_rates(grid, settings)])
     data["diverged_either_sign"] = _either_sign(grid, settings)
     data.attrs = {"targets": _TARGETS, "target_loss": _LOSS, "fraction": _FRACTION}
@@ -77,7 +78,7 @@ def _layers(products: FloatArray, depth: int) -> list[list[FloatArray]]:
 
 
 def _run(
-    power: int, depth: int, products: FloatArray, grid: _Grid, settings: Settings
+    power: int, depth: int, products: FloatArray, grid: Grid, settings: Settings
 ) -> EnsembleTrajectory:
     return unbroken(
         run_ensemble(
@@ -93,21 +94,19 @@ def _run(
     )
 
 
-def _fixed_fraction(grid: _Grid, settings: Settings) -> xr.Dataset:
+def _fixed_fraction(grid: Grid, settings: Settings) -> xr.Dataset:
     """Return losses and steps at the same fraction of the largest rate of each depth."""
     products = _products(grid.n_starts, settings.seed)
     powers = []
     for power in grid.powers:
         settings.say(f"two points: l_{power}, {grid.n_starts} starts at each depth")
         depths = [_measure(power, depth, products, grid, settings) for depth in grid.depths]
-        powers.append(
-            xr.concat(depths, xr.DataArray(list(grid.depths), dims="depth", name="depth"))
-        )
-    return xr.concat(powers, xr.DataArray(list(grid.powers), dims="power", name="power"))
+        powers.append(xr.concat(depths, dimension("depth", grid.depths), join="outer"))
+    return xr.concat(powers, dimension("power", grid.powers), join="outer")
 
 
 def _measure(
-    power: int, depth: int, products: FloatArray, grid: _Grid, settings: Settings
+    power: int, depth: int, products: FloatArray, grid: Grid, settings: Settings
 ) -> xr.Dataset:
     ensemble = _run(power, depth, products, grid, settings)
     data = ensemble.data.rename(run="start")
@@ -125,7 +124,7 @@ def _measure(
     return measured.assign(loss=loss, steps_to_target=steps)
 
 
-def _over_rates(grid: _Grid, settings: Settings) -> xr.Dataset:
+def _over_rates(grid: Grid, settings: Settings) -> xr.Dataset:
     """Return the steps for l_4 at each of several fractions of the largest rate of each depth."""
     products = _products(grid.n_starts, settings.seed)
     settings.say(f"two points: l_4 over {len(grid.fractions)} rates at each depth")
@@ -147,7 +146,7 @@ def _over_rates(grid: _Grid, settings: Settings) -> xr.Dataset:
     return xr.Dataset({"steps_over_rates": steps}, coordinates)
 
 
-def _either_sign(grid: _Grid, settings: Settings) -> xr.DataArray:
+def _either_sign(grid: Grid, settings: Settings) -> xr.DataArray:
     """Return which starts diverge for l_4 if they may point away from the targets, too."""
     signs = np.random.default_rng([settings.seed, 2]).choice([-1.0, 1.0], (grid.n_starts, 1, 2))
     products = signs * _products(grid.n_starts, settings.seed)
@@ -230,19 +229,17 @@ def _figure(data: xr.Dataset) -> "Figure":
 
 
 def _draw_losses(panel: "Axes", data: xr.Dataset) -> None:
+    lowest = 0.1 * _LOSS  # where losses of zero are drawn, too
     for depth, color in zip(data["depth"].values.tolist(), COLORS, strict=False):
         loss = data["loss"].sel(depth=depth).dropna("step")
+        heights = np.maximum(loss.values, lowest)
         panel.plot(
-            loss["step"].values,
-            loss.values,
-            ".-",
-            markersize=3,
-            color=color,
-            label=f"depth {depth}",
+            loss["step"].values, heights, ".-", markersize=3, color=color, label=f"depth {depth}"
         )
+    panel.axhline(_LOSS, color="0.6", linewidth=0.8, linestyle=":")
     panel.set(xscale="symlog", yscale="log", xlabel="step", ylabel="loss")
     panel.set_xlim(left=0)
-    panel.axhline(_LOSS, color="0.6", linewidth=0.8, linestyle=":")
+    panel.set_ylim(bottom=0.5 * lowest)
     panel.legend()
 
 
