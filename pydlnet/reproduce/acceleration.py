@@ -25,9 +25,19 @@ class _Sizes:
 
 
 _DEFAULT = _Sizes(
-    two_points.DEFAULT, Size(2_000, 3), Size(2_000, 2), Size(1_000, 2), Size(1_000, 2)
+    points=two_points.DEFAULT,
+    depth=Size(n_steps=2_000, n_starts=3),
+    adaptive=Size(n_steps=2_000, n_starts=3),
+    deep=Size(n_steps=1_000, n_starts=2),
+    settings=Size(n_steps=1_000, n_starts=2),
 )
-_FULL = _Sizes(two_points.FULL, Size(10_000, 5), Size(5_000, 3), Size(3_000, 3), Size(3_000, 3))
+_FULL = _Sizes(
+    points=two_points.FULL,
+    depth=Size(n_steps=5_000, n_starts=5),
+    adaptive=Size(n_steps=4_000, n_starts=3),
+    deep=Size(n_steps=2_000, n_starts=3),
+    settings=Size(n_steps=2_000, n_starts=3),
+)
 
 
 def parts(settings: Settings) -> Iterator[Part]:

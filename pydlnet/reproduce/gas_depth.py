@@ -152,8 +152,9 @@ def adaptive_part(data: Measurements, settings: Settings, size: Size) -> Part:
         ("Adam", 2, Adam(1.0)),
         ("Adam", 3, Adam(1.0)),
     ]
-    step = 0.5 if settings.full else 1.0
-    decades = (10.0 ** np.arange(-4.0, 1.1, step)).tolist()
+    per_decade = 4 if settings.full else 2
+    exponents = np.arange(-3 * per_decade, per_decade + 1) / per_decade
+    decades = (10.0**exponents).tolist()
     runs: dict[str, Tuned] = {}
     for name, depth, method in methods:
         settings.say(f"gas sensors: l_4, {name} at depth {depth}")

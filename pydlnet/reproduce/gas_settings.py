@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from .._validation import FloatArray
 from .depth_gain import START_KINDS, Size, Tuned, gain, tuned
 from .drawing import COLORS, panels
 from .gas_depth import DEPTHS, rates
@@ -85,7 +86,7 @@ def _gains(runs: dict[int, Tuned], n_steps: int) -> list[list[list[list[float]]]
     ]
 
 
-def _dataset(cases: list[_Case], gains: np.ndarray, n_steps: int) -> xr.Dataset:
+def _dataset(cases: list[_Case], gains: FloatArray, n_steps: int) -> xr.Dataset:
     dims = ("case", "depth", "horizon", "rate_grid", "start")
     columns = {
         name: ("case", [str(getattr(case, name)) for case in cases])
@@ -126,44 +127,56 @@ _VARIED = {
 
 
 def _outcomes(data: xr.Dataset) -> Iterator[Outcome]:
-    """Say for each setting what gain its values give, the others as they are in the first part."""
+    """Say for each setting what gain its values give, the others at their reference."""
     for power in (4, 2):
-        for varied, words in _VARIED.items():
-            values = _varied(data, power, varied)
-            for depth in DEPTHS[1:]:
-                texts = [
-                    f"{value}: {float(median.sel(depth=depth)):.2g}" for value, median in values
-                ]
+        for depth in DEPTHS[1:]:
+            gains = {name: _varied(data.sel(depth=depth), power, name) for name in _VARIED}
+            yield _decisive(gains, power, depth)
+            for name, values in gains.items():
                 yield Outcome(
-                    f"gas sensors, l_{power}: gain of depth {depth} by {words}",
+                    f"gas sensors, l_{power}: gain of depth {depth} by {_VARIED[name]}",
                     "-",
-                    "; ".join(texts),
+                    "; ".join(f"{value}: {_brief(gain)}" for value, gain in values.items()),
                     None,
                 )
 
 
-def _varied(data: xr.Dataset, power: int, varied: str) -> list[tuple[str, xr.DataArray]]:
-    """Return the median gain for every value of a setting, the others at their reference."""
-    horizon = int(data["horizon"].max())
+def _decisive(gains: dict[str, dict[str, FloatArray]], power: int, depth: int) -> Outcome:
+    """Order the settings by how many times larger the gain is at their best than at their worst."""
+    factors = {}
+    for name, values in gains.items():
+        medians = [float(np.median(gain)) for gain in values.values()]
+        factors[name] = max(medians) / min(medians)
+    order = sorted(factors, key=lambda name: -factors[name])
+    return Outcome(
+        f"gas sensors, l_{power}: which setting decides the gain of depth {depth}",
+        "-",
+        "; ".join(f"{_VARIED[name]} (by a factor of {factors[name]:.2g})" for name in order),
+        None,
+    )
+
+
+def _brief(gain: FloatArray) -> str:
+    return f"{np.median(gain):.2g} ({gain.min():.2g} to {gain.max():.2g})"
+
+
+def _varied(data: xr.Dataset, power: int, varied: str) -> dict[str, FloatArray]:
+    """Return the gains of all starts for every value of a setting."""
     reference: dict[str, str | int] = {
         "preparation": "standardised",
         "start_kind": "balanced 0.01",
         "samples": "all",
-        "horizon": horizon,
+        "horizon": int(data["horizon"].max()),
         "rate_grid": "whole",
     }
-    if varied in ("horizon", "rate_grid"):
-        choices = data[varied].values.tolist()
-    else:
-        choices = list(dict.fromkeys(data[varied].values.tolist()))
-    result = []
-    for choice in choices:
+    result = {}
+    for choice in dict.fromkeys(data[varied].values.tolist()):
         wanted = {**reference, varied: choice}
         rows = data["power"] == power
         for name in ("preparation", "start_kind", "samples"):
             rows = rows & (data[name] == wanted[name])
         gains = data["gain"].sel(horizon=wanted["horizon"], rate_grid=wanted["rate_grid"])
-        result.append((str(choice), gains.isel(case=rows.values).median(("case", "start"))))
+        result[str(choice)] = gains.isel(case=rows.values).values.ravel()
     return result
 
 
