@@ -1,5 +1,6 @@
 """The experiments of the papers: what is written, what must come out, what is refused."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -53,7 +54,7 @@ def test_an_experiment_writes_its_parts_and_a_summary(tmp_path):
     summary = (folder / "summary.md").read_text()
     assert summary == result.summary
     assert r"| first \| claim | falls | fell | yes |" in summary
-    assert "Seed 3, default grid, 1 threads" in summary
+    assert re.search(r"- seed: 3\n- grid: default\n- threads: 1\n- wall time: \d+ s\n", summary)
     assert "- second: made up" in summary
     assert [outcome.agrees for outcome in result.outcomes] == [True, True]
     assert "second | claim" in lines[-1]

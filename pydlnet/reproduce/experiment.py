@@ -162,16 +162,22 @@ class Experiment:
     def _summary(self, settings: Settings, parts: list[Part], seconds: float) -> str:
         outcomes = [outcome for part in parts for outcome in part.outcomes]
         used = [f"- {part.name}: {part.used}" for part in parts]
-        where = f"pydlnet {VERSION}, instruction set {_core.ISA}"
-        grid = "full" if settings.full else "default"
-        lines = [
+        facts = [
+            f"- seed: {settings.seed}",
+            f"- grid: {'full' if settings.full else 'default'}",
+            f"- threads: {settings.threads}",
+            f"- wall time: {seconds:.0f} s",
+            f"- pydlnet {VERSION}, instruction set {_core.ISA}",
+        ]
+        blocks = [
             f"# {self.name}: {self.paper}",
             markdown(outcomes),
-            f"Seed {settings.seed}, {grid} grid, {settings.threads} threads, {seconds:.0f} s "
-            f"({where}).",
-            "Data:\n\n" + "\n".join(used),
+            "## Settings",
+            "\n".join(facts),
+            "## Data",
+            "\n".join(used),
         ]
-        return "\n\n".join(lines) + "\n"
+        return "\n\n".join(blocks) + "\n"
 
 
 def _folder(folder: Path) -> Path:

@@ -178,7 +178,7 @@ def _gain(data: xr.Dataset, power: int, depth: int) -> Outcome:
         said, reached, agrees = "no gain", "", typical <= 1.0
     else:
         said = f"a gain; theory: at least R({depth}, {power}) = {expected:.3g} times"
-        reached = f"; {np.count_nonzero(gain >= expected)} reach R"
+        reached = f"; {np.count_nonzero(gain >= expected)} of {gain.size} reach R"
         agrees = typical >= expected
     return Outcome(
         f"l_{power} on two points, each depth at half of its largest rate: steps to a loss of "
