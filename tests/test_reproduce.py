@@ -1,5 +1,6 @@
 """The experiments of the papers: what is written, what must come out, what is refused."""
 
+import os
 import re
 import signal
 import subprocess
@@ -85,6 +86,19 @@ def test_a_file_that_cannot_be_completed_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         report.write(part, tmp_path, Settings())
     assert [path.name for path in tmp_path.iterdir()] == ["first.nc"]
+
+
+def test_two_processes_may_write_the_same_file(tmp_path, monkeypatch):
+    path = tmp_path / "summary.md"
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    with report._complete(path) as one:
+        one.write_text("one")
+        monkeypatch.setattr(os, "getpid", lambda: 2)
+        with report._complete(path) as two:
+            two.write_text("two")
+        assert path.read_text() == "two"
+    assert path.read_text() == "one"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_the_table_wraps_and_escapes_what_is_long():

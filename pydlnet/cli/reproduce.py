@@ -37,7 +37,6 @@ def reproduce(name: str, output: Path | None, **settings: Any) -> int:
         raise ValueError(f"unknown experiment {name!r}{nearest(name, list(EXPERIMENTS))}")
     experiment = EXPERIMENTS[name]
     folder = Path(f"pydlnet-{name}") if output is None else output
-    say(f"{experiment.paper}\n")
     experiment(folder, **settings, say=say)
     say(f"\nWrote datasets, figures and summary.md to {folder}.")
     return 0

@@ -129,6 +129,7 @@ class Experiment:
         """
         settings = self._settings(full, seed, threads, data, ratings, say)
         folder = None if output is None else _folder(Path(output))
+        say(f"{self.name}: {self.paper}\n")
         began = time.monotonic()
         parts: list[Part] = []
         for part in self.parts(settings):

@@ -145,7 +145,8 @@ def write_text(text: str, path: Path) -> None:
 @contextmanager
 def _complete(path: Path) -> Iterator[Path]:
     """Give a file its name once it is written, whole."""
-    unfinished = path.with_name(f"{path.name}.unfinished")
+    # The number of the process: another one may be writing to the same folder.
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.unfinished")
     try:
         yield unfinished
         os.replace(unfinished, path)
