@@ -5,6 +5,7 @@ figures and a summary, and returns a `Report`. On the command line: ``pydlnet re
 """
 
 from . import acceleration as _acceleration
+from . import convergence as _convergence
 from .experiment import Experiment, Report
 from .report import Outcome, Part, Settings
 
@@ -14,8 +15,10 @@ EXPERIMENTS = {
     experiment.name: experiment
     for experiment in (
         Experiment("acceleration", _acceleration.PAPER, _acceleration.parts, ("data",)),
+        Experiment("convergence", _convergence.PAPER, _convergence.parts, ("data",)),
     )
 }
 """Every experiment by its name on the command line."""
 
 acceleration = EXPERIMENTS["acceleration"]
+convergence = EXPERIMENTS["convergence"]
