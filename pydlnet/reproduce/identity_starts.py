@@ -179,7 +179,7 @@ def _figure(data: xr.Dataset) -> "Figure":
     pairs = [(depth, family) for depth in depths for family in families]
     for panel, (depth, family) in zip(axes, pairs, strict=True):
         _draw(panel, data.sel(depth=depth, family=family))
-        panel.set_title(f"N = {depth}, negative eigenvalue {family}", fontsize="medium")
+        panel.set_title(rf"N = {depth}, $|\lambda_-|$ {family} the others", fontsize="medium")
     axes[0].set_ylabel("loss / floor")
     axes[0].legend(fontsize="small")
     return figure

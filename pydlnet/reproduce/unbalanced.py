@@ -25,7 +25,7 @@ __all__ = ["part"]
 _MARGINS = (0.3, 0.6, 0.9)
 _RATES = (1e-3, 1e-2, 1e-1)
 _STEPS_TO_DIVERGE = 200
-_STEPS_TO_CONVERGE = 100_000
+_STEPS_TO_CONVERGE = 30_000
 _SIZE = 3
 # Loss under which the balanced twin counts as converged.
 _CONVERGED = 1e-6
