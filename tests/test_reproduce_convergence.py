@@ -7,6 +7,7 @@ import pydlnet as dln
 from pydlnet import reproduce
 from pydlnet.reproduce import (
     Settings,
+    balance,
     guarantee,
     identity_starts,
     start_chances,
@@ -43,7 +44,9 @@ def test_every_part_runs_and_can_be_written(tmp_path, monkeypatch):
         monkeypatch.setattr(module, "_DEFAULT", grid)
     # What `write` does with a part is tested in test_reproduce; layouts take their time.
     result = reproduce.convergence(seed=2, say=lambda line: None)
-    names = ["start_scales", "guarantee", "start_chances", "unbalanced", "identity_starts"]
+    names = [
+        "start_scales", "balance", "guarantee", "start_chances", "unbalanced", "identity_starts",
+    ]  # fmt: skip
     assert [part.name for part in result.parts] == names
     for part in result.parts:
         part.data.to_netcdf(tmp_path / f"{part.name}.nc", engine="h5netcdf")
@@ -102,6 +105,18 @@ def test_the_target_is_whitened_and_of_norm_1():
     assert problem.target.shape == (1, 128)
     assert np.linalg.norm(problem.target) == pytest.approx(1.0, rel=1e-14)
     assert "random direction" in used
+
+
+def test_layers_grow_away_from_their_imbalance():
+    part = balance.part(QUIET)
+    data = part.data
+    assert (data["final_ratio"] < 1e-2).all()
+    for start, step in enumerate(data["last_step"].values):
+        first, last = (data.isel(start=start).sel(step=k) for k in (0, step))
+        # Exact for the flow; steps change it by second order in the rate only.
+        assert float(last["imbalance"]) == pytest.approx(float(first["imbalance"]), rel=0.02)
+        assert last["loss"] <= 1e-5
+    assert part.outcomes[0].agrees is None  # at the start the imbalance is the larger one
 
 
 def test_all_bounds_of_theorem_1_hold_at_every_record():

@@ -53,7 +53,7 @@ class _Grid:
     rate: float = 0.05
 
 
-_DEFAULT, _FULL = _Grid((2, 4), 3, 100_000), _Grid((2, 4, 6), 10, 100_000)
+_DEFAULT, _FULL = _Grid((2, 4), 3, 100_000), _Grid((2, 4, 6), 6, 100_000)
 
 
 def part(settings: Settings) -> Part:
