@@ -6,10 +6,11 @@ that the theorem admits, whose constants are small, and then at practical rates.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from .. import initialization as init
 from .. import theory
@@ -17,6 +18,7 @@ from ..methods import GradientDescent
 from ..problems import TargetMatrix
 from ..recording import Record, log_spaced
 from ..simulate import run
+from ..trajectory import Trajectory
 from ..tuning import tune
 from .drawing import COLORS, panels, spread
 from .experiment import unbroken
@@ -33,6 +35,7 @@ _CHECKS = ("loss", "contraction", "balance", "layer_norm", "end_to_end_norm",
 _QUANTITIES = ("loss", "imbalance", "singular_values", "layer_singular_values")
 _SPECTRUM = (1.0, 0.9, 0.8)
 _ACCURACY = 1e-5
+_PRACTICAL_STEPS = 10_000
 _RATES = tuple(np.geomspace(1e-3, 3.0, 36).tolist())
 
 
@@ -86,16 +89,9 @@ def _follow(
     depth: int, share: float, rng: np.random.Generator, grid: _Grid, settings: Settings
 ) -> xr.Dataset:
     """Run one certified start at the rate that the theorem admits and at practical ones."""
-    size = len(_SPECTRUM)
-    shape = (size,) * (depth + 1)
-    # Diagonal, as any other target with this spectrum is a rotation of it.
-    target = np.diag(_SPECTRUM)
-    direction = rng.standard_normal((size, size))
-    direction *= share * _SPECTRUM[-1] / float(np.sqrt(np.sum(direction * direction)))
-    start = init.balanced_from(target + direction, shape)
-    problem = TargetMatrix(target)
-    certificate = theory.certificate(start, problem)
-    rate = certificate.learning_rate_allowed
+    problem, start = _problem_and_start(depth, share, rng)
+    found = theory.certificate(start, problem)
+    rate = found.learning_rate_allowed
     trajectory = unbroken(
         run(
             problem,
@@ -107,35 +103,57 @@ def _follow(
             threads=settings.threads,
         )
     )
-    found = theory.check(trajectory)
-    accuracy = _ACCURACY * certificate.excess_loss
+    accuracy = _ACCURACY * found.excess_loss
+    method = GradientDescent(rate)
     practical = tune(
-        problem, start, GradientDescent(rate), _RATES, accuracy, n_steps=10_000, progress=False
-    )
-    loss = trajectory.data["loss"]
-    measured = float(np.log(loss[0] / loss[-1]) / loss["time"][-1])
+        problem, start, method, _RATES, accuracy,
+        n_steps=_PRACTICAL_STEPS, progress=False, threads=settings.threads,
+    )  # fmt: skip
     reached = practical.data["learning_rate"].where(practical.data["status"] == "converged")
-    bound = found["loss_bound"].assign_attrs(_words("bound of the loss, Theorem 1"))
-    held = [found[f"{name}_held"].values for name in _CHECKS]
     scalars = {
-        "guaranteed": (found.attrs["guaranteed"] == "yes", "whether Theorem 1 applies"),
-        "margin": (certificate.deficiency_margin, "deficiency margin c"),
         "rate": (rate, "largest rate that Theorem 1 admits"),
-        "n_bounds": (sum(map(len, held)), "bounds checked, all records together"),
-        "n_held": (sum(int(part.sum()) for part in held), "bounds that held"),
-        "decay": (measured, "measured decay of the logarithm of the loss over time"),
-        "decay_bound": (certificate.contraction_rate, "decay that Theorem 1 promises"),
+        "decay_bound": (found.contraction_rate, "decay that Theorem 1 promises"),
         "steps_bound": (
-            float(certificate.steps(rate, accuracy)),
+            float(found.steps(rate, accuracy)),
             "steps that Theorem 1 needs to shrink the loss by 1e-5",
         ),
         "best_steps": (practical.best_steps, "steps to the same loss at the best rate"),
         "largest_rate": (float(reached.max()), "largest rate of a grid that gets there"),
     }
-    variables = {name: ((), value, _words(text)) for name, (value, text) in scalars.items()}
-    return xr.Dataset(variables).assign(
-        loss=loss.drop_vars("time"), loss_bound=bound.drop_vars("time")
-    )
+    return _checked(trajectory).assign(_scalars(scalars))
+
+
+def _problem_and_start(
+    depth: int, share: float, rng: np.random.Generator
+) -> tuple[TargetMatrix, list[NDArray[Any]]]:
+    size = len(_SPECTRUM)
+    # Diagonal, as any other target with this spectrum is a rotation of it.
+    target = np.diag(_SPECTRUM)
+    direction = rng.standard_normal((size, size))
+    direction *= share * _SPECTRUM[-1] / float(np.sqrt(np.sum(direction * direction)))
+    start = init.balanced_from(target + direction, (size,) * (depth + 1))
+    return TargetMatrix(target), start
+
+
+def _checked(trajectory: Trajectory) -> xr.Dataset:
+    """Return the loss beside its bound, and how many bounds held."""
+    found = theory.check(trajectory)
+    held = [found[f"{name}_held"].values for name in _CHECKS]
+    loss = trajectory.data["loss"]
+    decay = float(np.log(loss[0] / loss[-1]) / loss["time"][-1])
+    scalars = {
+        "guaranteed": (found.attrs["guaranteed"] == "yes", "whether Theorem 1 applies"),
+        "n_bounds": (sum(map(len, held)), "bounds checked, all records together"),
+        "n_held": (sum(int(part.sum()) for part in held), "bounds that held"),
+        "decay": (decay, "measured decay of the logarithm of the loss over time"),
+    }
+    bound = found["loss_bound"].assign_attrs(_words("bound of the loss, Theorem 1"))
+    curves = {"loss": loss.drop_vars("time"), "loss_bound": bound.drop_vars("time")}
+    return xr.Dataset(_scalars(scalars)).assign(curves)
+
+
+def _scalars(values: dict[str, tuple[Any, str]]) -> dict[str, tuple[Any, ...]]:
+    return {name: ((), value, _words(text)) for name, (value, text) in values.items()}
 
 
 def _words(long_name: str) -> dict[str, str]:
