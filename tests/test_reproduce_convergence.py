@@ -133,7 +133,7 @@ def test_random_starts_meet_the_conditions_as_often_as_proven():
     part = start_chances._part(start_chances._Grid(4000, 300), QUIET)
     assert all(outcome.agrees for outcome in part.outcomes)
     # The margins by their definition, from starts of the package.
-    n_inputs, a, n_starts = 20, 100.0, 2000
+    n_inputs, a, n_starts = 20, 18.0, 2000
     scale = 1.0 / (np.sqrt(a) * n_inputs)
     target = np.eye(1, n_inputs)
     rng = np.random.default_rng(8)
