@@ -15,6 +15,7 @@ from ..methods import GradientDescent
 from ..recording import Record, Stop
 from .drawing import COLORS, panels, spread
 from .experiment import unbroken
+from .labels import words
 from .report import Outcome, Part, Settings
 from .start_scales import HIDDEN, N_INPUTS, target
 
@@ -63,17 +64,13 @@ def _measured(data: xr.Dataset) -> xr.Dataset:
     return xr.Dataset(
         {
             "loss": data["loss"].drop_vars("time", errors="ignore"),
-            "imbalance": imbalance.assign_attrs(_words("smallest delta: the largest imbalance")),
-            "weights": sizes.assign_attrs(_words("smallest ||W_j W_j^T||_F of the layers")),
+            "imbalance": imbalance.assign_attrs(words("smallest delta: the largest imbalance")),
+            "weights": sizes.assign_attrs(words("smallest ||W_j W_j^T||_F of the layers")),
             "last_step": data["last_step"],
-            "final_ratio": ("start", ends, _words("imbalance over weights at the last step")),
+            "final_ratio": ("start", ends, words("imbalance over weights at the last step")),
         },
         attrs={"std": _STD, "learning_rate": _RATE, "depth": _DEPTH, "target_loss": _LOSS},
     ).drop_vars("time", errors="ignore")
-
-
-def _words(long_name: str) -> dict[str, str]:
-    return {"long_name": long_name, "units": "1", "reference": "arXiv:1810.02281"}
 
 
 def _outcome(data: xr.Dataset) -> Outcome:

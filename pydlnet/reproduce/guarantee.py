@@ -22,6 +22,7 @@ from ..trajectory import Trajectory
 from ..tuning import tune
 from .drawing import COLORS, panels, spread
 from .experiment import unbroken
+from .labels import stacked, words
 from .report import Outcome, Part, Settings
 
 if TYPE_CHECKING:
@@ -64,17 +65,12 @@ def _part(grid: _Grid, settings: Settings) -> Part:
             f"{grid.n_steps:,} steps"
         )
         distances = [_at_distance(depth, share, grid, settings) for share in grid.distances]
-        depths.append(_stacked(distances, "distance", grid.distances))
-    data = _stacked(depths, "depth", grid.depths)
-    data["distance"].attrs = _words("||W - Phi|| over sigma_min(Phi) at step 0")
+        depths.append(stacked(distances, "distance", grid.distances))
+    data = stacked(depths, "depth", grid.depths)
+    data["distance"].attrs = words("||W - Phi|| over sigma_min(Phi) at step 0")
     data.attrs = {"target_singular_values": _SPECTRUM, "accuracy": _ACCURACY}
     used = f"the 3 x 3 target with the singular values {', '.join(map(str, _SPECTRUM))}"
     return Part("guarantee", data, _figure(data), tuple(_outcomes(data)), used)
-
-
-def _stacked(parts: list[xr.Dataset], name: str, values: tuple[float, ...]) -> xr.Dataset:
-    stacked: xr.Dataset = xr.concat(parts, xr.DataArray(list(values), dims=name, name=name))
-    return stacked
 
 
 def _at_distance(depth: int, share: float, grid: _Grid, settings: Settings) -> xr.Dataset:
@@ -82,7 +78,7 @@ def _at_distance(depth: int, share: float, grid: _Grid, settings: Settings) -> x
     for number in range(grid.n_starts):
         rng = np.random.default_rng([settings.seed, 3, depth, round(1000 * share), number])
         members.append(_follow(depth, share, rng, grid, settings))
-    return _stacked(members, "start", tuple(range(grid.n_starts)))
+    return stacked(members, "start", tuple(range(grid.n_starts)))
 
 
 def _follow(
@@ -147,17 +143,13 @@ def _checked(trajectory: Trajectory) -> xr.Dataset:
         "n_held": (sum(int(part.sum()) for part in held), "bounds that held"),
         "decay": (decay, "measured decay of the logarithm of the loss over time"),
     }
-    bound = found["loss_bound"].assign_attrs(_words("bound of the loss, Theorem 1"))
+    bound = found["loss_bound"].assign_attrs(words("bound of the loss, Theorem 1"))
     curves = {"loss": loss.drop_vars("time"), "loss_bound": bound.drop_vars("time")}
     return xr.Dataset(_scalars(scalars)).assign(curves)
 
 
 def _scalars(values: dict[str, tuple[Any, str]]) -> dict[str, tuple[Any, ...]]:
-    return {name: ((), value, _words(text)) for name, (value, text) in values.items()}
-
-
-def _words(long_name: str) -> dict[str, str]:
-    return {"long_name": long_name, "units": "1", "reference": "arXiv:1810.02281"}
+    return {name: ((), value, words(text)) for name, (value, text) in values.items()}
 
 
 def _outcomes(data: xr.Dataset) -> Iterator[Outcome]:

@@ -28,6 +28,7 @@ from ..methods import GradientDescent
 from ..recording import Record, log_spaced
 from .drawing import COLORS, panels, spread
 from .experiment import unbroken
+from .labels import stacked, words
 from .report import Outcome, Part, Settings
 
 if TYPE_CHECKING:
@@ -72,17 +73,12 @@ def _part(grid: _Grid, settings: Settings) -> Part:
         for depth in grid.depths:
             settings.say(f"identity starts: depth {depth}, {grid.n_targets} targets {family}")
             depths.append(_towards(targets, depth, grid, settings.threads))
-        families.append(_stacked(depths, "depth", grid.depths))
-    data = _stacked(families, "family", tuple(_FAMILIES))
-    data["family"].attrs = _words("size of the negative eigenvalue against the positive ones")
+        families.append(stacked(depths, "depth", grid.depths))
+    data = stacked(families, "family", tuple(_FAMILIES))
+    data["family"].attrs = words("size of the negative eigenvalue against the positive ones")
     data.attrs = {"learning_rate": grid.rate, "size": grid.size, "n_steps": grid.n_steps}
     used = f"random symmetric targets of size {grid.size} with one negative eigenvalue"
     return Part("identity_starts", data, _figure(data), tuple(_outcomes(data)), used)
-
-
-def _stacked(parts: list[xr.Dataset], name: str, values: tuple[Any, ...]) -> xr.Dataset:
-    stacked: xr.Dataset = xr.concat(parts, xr.DataArray(list(values), dims=name, name=name))
-    return stacked
 
 
 def _target(family: str, size: int, rng: np.random.Generator) -> FloatArray:
@@ -123,10 +119,10 @@ def _towards(targets: list[FloatArray], depth: int, grid: _Grid, threads: int) -
     dims = ("begin", "target")
     return xr.Dataset(
         {
-            "loss": ((*dims, "step"), losses, _words("loss of the network")),
-            "exact_loss": (("target", "step"), np.array(exact), _words("loss in exact arithmetic")),
-            "loss_floor": ("target", floors, _words("half of the negative eigenvalue squared")),
-            "left_at": (dims, left, _words("first record with a loss below the floor")),
+            "loss": ((*dims, "step"), losses, words("loss of the network")),
+            "exact_loss": (("target", "step"), np.array(exact), words("loss in exact arithmetic")),
+            "loss_floor": ("target", floors, words("half of the negative eigenvalue squared")),
+            "left_at": (dims, left, words("first record with a loss below the floor")),
         },
         {"step": steps, "target": np.arange(len(targets)), "begin": list(_STARTS)},
     )
@@ -138,10 +134,6 @@ def _exact_loss(
     gaps = theory.identity_descent(target, depth, rate, steps) - target
     loss: FloatArray = 0.5 * np.sum(gaps**2, axis=(1, 2))
     return loss
-
-
-def _words(long_name: str) -> dict[str, str]:
-    return {"long_name": long_name, "units": "1", "reference": "arXiv:1810.02281"}
 
 
 def _outcomes(data: xr.Dataset) -> Iterator[Outcome]:

@@ -17,6 +17,7 @@ from .. import metrics, theory
 from .._validation import FloatArray
 from ..problems import TargetMatrix
 from .drawing import COLORS, panels
+from .labels import words
 from .report import Outcome, Part, Settings
 
 if TYPE_CHECKING:
@@ -73,11 +74,11 @@ def _margins(grid: _Grid, seed: int) -> xr.Dataset:
     dims = ("n_inputs", "a")
     return xr.Dataset(
         {
-            "margin_probability": (dims, bound, _words("bound of Theorem 2")),
-            "margin_share": (dims, share, _words("share of balanced starts with its margin")),
-            "n_margins": ((), grid.n_margins, _words("number of starts")),
+            "margin_probability": (dims, bound, words("bound of Theorem 2")),
+            "margin_share": (dims, share, words("share of balanced starts with its margin")),
+            "n_margins": ((), grid.n_margins, words("number of starts")),
         },
-        {"n_inputs": list(_N_INPUTS), "a": ("a", list(_A), _words("(||Phi|| / (s d_0))^2"))},
+        {"n_inputs": list(_N_INPUTS), "a": ("a", list(_A), words("(||Phi|| / (s d_0))^2"))},
     )
 
 
@@ -94,16 +95,12 @@ def _balances(grid: _Grid, seed: int) -> xr.Dataset:
     share = [float(np.mean(drawn <= delta)) for delta in _DELTAS]
     return xr.Dataset(
         {
-            "balance_probability": ("delta", bound, _words("bound of Claim 2")),
-            "balance_share": ("delta", share, _words("share of delta-balanced starts")),
-            "n_balances": ((), grid.n_balances, _words("number of starts")),
+            "balance_probability": ("delta", bound, words("bound of Claim 2")),
+            "balance_share": ("delta", share, words("share of delta-balanced starts")),
+            "n_balances": ((), grid.n_balances, words("number of starts")),
         },
-        {"delta": ("delta", list(_DELTAS), _words("delta over s^2"))},
+        {"delta": ("delta", list(_DELTAS), words("delta over s^2"))},
     )
-
-
-def _words(long_name: str) -> dict[str, str]:
-    return {"long_name": long_name, "units": "1", "reference": "arXiv:1810.02281"}
 
 
 def _outcomes(data: xr.Dataset) -> Iterator[Outcome]:

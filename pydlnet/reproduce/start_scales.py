@@ -26,6 +26,7 @@ from ..problems import TargetMatrix, whiten
 from ..recording import Record, Stop
 from .drawing import COLORS, panels, spread
 from .experiment import unbroken
+from .labels import stacked, words
 from .report import Outcome, Part, Settings
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ _KINDS = {
 }
 # Beyond this step a start goes on at its largest stable rates only: a plateau takes a time, the
 # sum of the rates, so that smaller ones take more steps.
-_LONG, _LARGEST_RATES = 100_000, 3
+_LONG, _LARGEST_RATES = 100_000, 2
 
 Layers = list[NDArray[np.float64]]
 
@@ -90,10 +91,8 @@ def part(settings: Settings) -> Part:
 
 def _part(grid: _Grid, settings: Settings) -> Part:
     problem, used = target(settings)
-    data = xr.concat(
-        [_of_depth(depth, problem, grid, settings) for depth in grid.depths],
-        xr.DataArray(list(grid.depths), dims="depth", name="depth"),
-    )
+    depths = [_of_depth(depth, problem, grid, settings) for depth in grid.depths]
+    data = stacked(depths, "depth", grid.depths)
     data.attrs = {"target_loss": _LOSS, "largest_step": grid.limits[-1], "hidden": grid.hidden}
     return Part("start_scales", data, _figure(data), tuple(_outcomes(data)), used)
 
@@ -109,7 +108,7 @@ def _of_depth(depth: int, problem: TargetMatrix, grid: _Grid, settings: Settings
         steps = _search(_reduced(problem, layers, kind != "layer-wise"), grid, settings.threads)
         norms = np.array([metrics.singular_values(chain.product(start))[0] for start in layers])
         kinds.append(_dataset(steps, norms, grid))
-    return xr.concat(kinds, xr.DataArray(list(starts), dims="kind", name="kind"))
+    return stacked(kinds, "kind", tuple(starts))
 
 
 def _starts(depth: int, problem: TargetMatrix, grid: _Grid, seed: int) -> dict[str, list[Layers]]:
@@ -220,23 +219,19 @@ def _dataset(steps: FloatArray, norms: FloatArray, grid: _Grid) -> xr.Dataset:
     rates = np.array(grid.rates)[np.argmin(np.where(np.isnan(steps), np.inf, steps), axis=1)]
     variables = {
         "best_steps": (dims, np.where(np.isfinite(best), best, np.nan).reshape(shape),
-                       _words("steps to a loss of 1e-5 at the best rate")),
+                       words("steps to a loss of 1e-5 at the best rate")),
         "best_rate": (dims, np.where(np.isfinite(best), rates, np.nan).reshape(shape),
-                      _words("rate of the fewest steps")),
-        "start_norm": (dims, norms.reshape(shape), _words("norm of the end-to-end matrix")),
+                      words("rate of the fewest steps")),
+        "start_norm": (dims, norms.reshape(shape), words("norm of the end-to-end matrix")),
         "steps_to_target": ((*dims, "learning_rate"), steps.reshape(*shape, len(grid.rates)),
-                            _words("steps to a loss of 1e-5; NaN if not reached or not the best")),
+                            words("steps to a loss of 1e-5; NaN if not reached or not the best")),
     }  # fmt: skip
     coordinates = {
-        "deviation": ("deviation", list(grid.deviations), _words("standard deviation at step 0")),
+        "deviation": ("deviation", list(grid.deviations), words("standard deviation at step 0")),
         "start": np.arange(grid.n_starts),
-        "learning_rate": ("learning_rate", list(grid.rates), _words("learning rate")),
+        "learning_rate": ("learning_rate", list(grid.rates), words("learning rate")),
     }
     return xr.Dataset(variables, coordinates)
-
-
-def _words(long_name: str) -> dict[str, str]:
-    return {"long_name": long_name, "units": "1", "reference": "arXiv:1810.02281"}
 
 
 def _median_steps(data: xr.Dataset, kind: str, depth: int) -> FloatArray:
@@ -255,11 +250,11 @@ _SAID = {
 
 
 def _outcomes(data: xr.Dataset) -> Iterator[Outcome]:
-    for kind, words in _KINDS.items():
+    for kind, said in _KINDS.items():
         for depth in data["depth"].values.tolist():
             median = _median_steps(data, kind, depth)
             yield Outcome(
-                f"N = {depth}, {words} of std {data['deviation'].values[0]:g} to "
+                f"N = {depth}, {said} of std {data['deviation'].values[0]:g} to "
                 f"{data['deviation'].values[-1]:g}: steps to a loss of {_LOSS:g} at the best rate",
                 _SAID.get((kind, depth), "-"),
                 _measured(data, kind, depth),
@@ -306,8 +301,8 @@ def _range(deviations: FloatArray, of: int) -> str:
 
 def _figure(data: xr.Dataset) -> "Figure":
     figure, axes = panels(1, len(_KINDS))
-    for panel, (kind, words) in zip(axes, _KINDS.items(), strict=True):
-        title, _, entries = words.partition(": ")
+    for panel, (kind, said) in zip(axes, _KINDS.items(), strict=True):
+        title, _, entries = said.partition(": ")
         panel.set_title(title, fontsize="medium")
         panel.set_xlabel(f"standard deviation of the {entries}")
         _draw(panel, data.sel(kind=kind))

@@ -15,6 +15,7 @@ from ..methods import GradientDescent
 from ..recording import Record, log_spaced
 from .drawing import COLORS, panels, spread
 from .experiment import unbroken
+from .labels import stacked, words
 from .report import Outcome, Part, Settings
 
 if TYPE_CHECKING:
@@ -38,18 +39,13 @@ def part(settings: Settings) -> Part:
     for depth in depths:
         settings.say(f"unbalanced starts: depth {depth}")
         margins = [
-            _stacked([_twins(margin, rate, depth, settings) for rate in _RATES], "rate", _RATES)
+            stacked([_twins(margin, rate, depth, settings) for rate in _RATES], "rate", _RATES)
             for margin in _MARGINS
         ]
-        rows.append(_stacked(margins, "margin", _MARGINS))
-    data = _stacked(rows, "depth", depths)
+        rows.append(stacked(margins, "margin", _MARGINS))
+    data = stacked(rows, "depth", depths)
     used = f"the identity of size {_SIZE} as target"
     return Part("unbalanced", data, _figure(data), _outcomes(data), used)
-
-
-def _stacked(parts: list[xr.Dataset], name: str, values: "tuple[float, ...]") -> xr.Dataset:
-    stacked: xr.Dataset = xr.concat(parts, xr.DataArray(list(values), dims=name, name=name))
-    return stacked
 
 
 def _twins(margin: float, rate: float, depth: int, settings: Settings) -> xr.Dataset:
@@ -87,19 +83,15 @@ def _twins(margin: float, rate: float, depth: int, settings: Settings) -> xr.Dat
         ),
         "balanced_final_loss": (float(twin.values[-1]), "last loss of the balanced start"),
     }
-    variables = {name: ((), value, _words(text)) for name, (value, text) in scalars.items()}
+    variables = {name: ((), value, words(text)) for name, (value, text) in scalars.items()}
     padded = np.full(_STEPS_TO_DIVERGE + 1, np.nan)
     padded[: loss.size] = np.where(np.isfinite(loss.values), loss.values, np.nan)
     return xr.Dataset(variables).assign(
-        loss=("step", padded, _words("loss of the unbalanced start")),
-        balanced_loss=("balanced_step", twin.values, _words("loss of its product, balanced")),
+        loss=("step", padded, words("loss of the unbalanced start")),
+        balanced_loss=("balanced_step", twin.values, words("loss of its product, balanced")),
         step=np.arange(_STEPS_TO_DIVERGE + 1),
         balanced_step=twin["step"].values,
     )
-
-
-def _words(long_name: str) -> dict[str, str]:
-    return {"long_name": long_name, "units": "1", "reference": "arXiv:1810.02281"}
 
 
 def _outcomes(data: xr.Dataset) -> tuple[Outcome, ...]:
