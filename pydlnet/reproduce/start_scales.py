@@ -68,7 +68,7 @@ def _geometric(first: float, last: float, count: int) -> tuple[float, ...]:
 
 _DEFAULT = _Grid(_geometric(1e-3, 1.0, 13), _geometric(1e-4, 1.0, 9), 3, (1000, 10_000))
 _FULL = _Grid(
-    _geometric(1e-3, 1.0, 25), _geometric(1e-4, 1.0, 9), 3, (1000, 10_000, 100_000, 1_000_000)
+    _geometric(1e-3, 1.0, 19), _geometric(1e-4, 1.0, 9), 3, (1000, 10_000, 100_000, 1_000_000)
 )
 
 
