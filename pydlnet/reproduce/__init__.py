@@ -6,6 +6,7 @@ figures and a summary, and returns a `Report`. On the command line: ``pydlnet re
 
 from . import acceleration as _acceleration
 from . import convergence as _convergence
+from . import low_rank as _low_rank
 from .experiment import Experiment, Report
 from .report import Outcome, Part, Settings
 
@@ -16,9 +17,11 @@ EXPERIMENTS = {
     for experiment in (
         Experiment("acceleration", _acceleration.PAPER, _acceleration.parts, ("data",)),
         Experiment("convergence", _convergence.PAPER, _convergence.parts, ("data",)),
+        Experiment("low-rank", _low_rank.PAPER, _low_rank.parts),
     )
 }
 """Every experiment by its name on the command line."""
 
 acceleration = EXPERIMENTS["acceleration"]
 convergence = EXPERIMENTS["convergence"]
+low_rank = EXPERIMENTS["low-rank"]
