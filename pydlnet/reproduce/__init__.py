@@ -17,7 +17,7 @@ EXPERIMENTS = {
     for experiment in (
         Experiment("acceleration", _acceleration.PAPER, _acceleration.parts, ("data",)),
         Experiment("convergence", _convergence.PAPER, _convergence.parts, ("data",)),
-        Experiment("low-rank", _low_rank.PAPER, _low_rank.parts),
+        Experiment("low-rank", _low_rank.PAPER, _low_rank.parts, ("ratings",)),
     )
 }
 """Every experiment by its name on the command line."""

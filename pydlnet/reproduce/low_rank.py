@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from . import completion, mode_paths, sensing
+from . import completion, mode_paths, movielens, sensing
 from .report import Part, Settings
 
 __all__ = ["PAPER", "parts"]
@@ -13,6 +13,8 @@ PAPER = "Arora, Cohen, Hu & Luo 2019 (arXiv:1905.13655), implicit bias towards l
 def parts(settings: Settings) -> Iterator[Part]:
     """Yield the experiments of the paper, each when it is done."""
     yield mode_paths.part(settings, mode_paths.DEFAULT)
+    if settings.ratings is not None:
+        yield movielens.part(settings, settings.ratings)
     if not settings.full:
         yield completion.part(settings, completion.DEFAULT)
         yield sensing.part(settings, sensing.DEFAULT)
