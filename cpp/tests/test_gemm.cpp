@@ -1,5 +1,6 @@
 // Products of every shape around the edges of tiles, vectors and blocks against plain loops.
 #include "check.hpp"
+#include "dlnet/gemm.hpp"
 
 namespace dlnet::tests {
 
