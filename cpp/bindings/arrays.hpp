@@ -177,6 +177,7 @@ void register_chain(py::module_& module);
 void register_curvature(py::module_& module);
 void register_descent(py::module_& module);
 void register_ensemble(py::module_& module);
+void register_flow(py::module_& module);
 void register_interruptions(py::module_& module);
 
 }  // namespace dlnet::bindings

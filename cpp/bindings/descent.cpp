@@ -1,21 +1,10 @@
 // A run as a session: opened once, advanced in slices, asked for its state. Python holds it as
 // an opaque capsule.
-#include <variant>
-
-#include "setup.hpp"
+#include "session.hpp"
 
 namespace dlnet::bindings {
 
 namespace {
-
-template <class Scalar>
-using Owned = std::unique_ptr<Session<Scalar>>;
-
-struct Opened {
-  std::variant<Owned<double>, Owned<float>> session;
-  std::vector<std::string> variables;  // that workspaces were made for
-};
-constexpr const char* session_name = "dlnet.Session";
 
 struct Opening {
   py::list weights;
@@ -75,16 +64,15 @@ py::capsule open_descent(const py::list& weights, const py::capsule& loss,
 
 template <class Visit>
 decltype(auto) visit_session(const py::capsule& capsule, const Visit& visit) {
-  return std::visit([&](auto& owned) -> decltype(auto) { return visit(*owned); },
-                    from_capsule<Opened>(capsule, session_name).session);
+  auto& session = from_capsule<Opened>(capsule, session_name).session;
+  if (auto* in_single = std::get_if<Owned<float>>(&session)) return visit(**in_single);
+  auto* in_double = std::get_if<Owned<double>>(&session);
+  require(in_double != nullptr, "session: expected one that takes steps");
+  return visit(**in_double);
 }
 
 void use_threads(const py::capsule& session, int n_threads) {
-  visit_session(session, [&](auto& run) { run.use_threads(n_threads); });
-}
-
-const std::vector<std::string>& variables_of(const py::capsule& session) {
-  return from_capsule<Opened>(session, session_name).variables;
+  visit_run(session, [&](auto& run) { run.use_threads(n_threads); });
 }
 
 const char* advance(const py::capsule& session, std::int64_t until, const Array<double>& rates,
@@ -116,49 +104,38 @@ void record(const py::capsule& session, const py::dict& arrays, double rate) {
 }
 
 py::list weights(const py::capsule& session) {
-  return visit_session(session, [](auto& run) { return to_arrays(run.layers()); });
+  return visit_run(session, [](auto& run) { return to_arrays(run.layers()); });
 }
 
 // Read-only views of the layers in place. They keep the session alive, and show later weights
 // later.
 py::list views(const py::capsule& session) {
-  return visit_session(session, [&](auto& run) { return to_views(run.layers(), session); });
+  return visit_run(session, [&](auto& run) { return to_views(run.layers(), session); });
 }
 
 // Everything that continues with the run besides the layers and the time: the method's buffers and
 // numbers.
 py::dict state(const py::capsule& session) {
-  return visit_session(session, [](auto& run) {
+  return visit_session(session, []<class Scalar>(Session<Scalar>& run) {
     const RunState numbers = run.state();
-    py::list buffers;
-    for (const auto& layers : run.buffers()) buffers.append(to_arrays(layers));
     py::dict state;
-    state["buffers"] = buffers;
+    state["buffers"] = buffers_of<Scalar>(run);
     state["mean_square"] = numbers.mean_square;
     state["n_updates"] = numbers.n_updates;
     return state;
   });
 }
 
-template <class Scalar>
-void restore_buffers(Session<Scalar>& run, const py::list& saved) {
-  const auto buffers = run.buffers();
-  require(saved.size() == buffers.size(), "state: of another method");
-  for (std::size_t b = 0; b < buffers.size(); ++b) {
-    copy_layers(py::cast<py::list>(saved[b]), buffers[b]);
-  }
-}
-
 // `state` is what state() gave, or None for a method that begins here.
 void start(const py::capsule& session, std::int64_t step, std::pair<double, double> time,
            const std::optional<py::dict>& state) {
   require(step >= 0, "step: expected a non-negative number");
-  visit_session(session, [&](auto& run) {
+  visit_session(session, [&]<class Scalar>(Session<Scalar>& run) {
     RunState numbers{time.first, time.second, 0.0, 0};
     if (state) {
       numbers.mean_square = py::cast<double>((*state)["mean_square"]);
       numbers.n_updates = py::cast<std::int64_t>((*state)["n_updates"]);
-      restore_buffers(run, py::cast<py::list>((*state)["buffers"]));
+      restore_buffers<Scalar>(run, py::cast<py::list>((*state)["buffers"]));
     }
     run.start_at(step, numbers);
   });
@@ -188,22 +165,22 @@ void register_descent(py::module_& module) {
     });
   });
   module.def("step", [](const py::capsule& session) {
-    return visit_session(session, [](const auto& run) { return run.step(); });
+    return visit_run(session, [](const auto& run) { return run.step(); });
   });
   module.def("is_sparse", [](const py::capsule& session) {
-    return visit_session(session, [](const auto& run) { return run.is_sparse(); });
+    return visit_run(session, [](const auto& run) { return run.is_sparse(); });
   });
   module.def("meeting_layer", [](const py::capsule& session) {
-    return visit_session(session, [](const auto& run) { return run.meeting_layer(); });
+    return visit_run(session, [](const auto& run) { return run.meeting_layer(); });
   });
   module.def("is_finite", [](const py::capsule& session) {
-    return visit_session(session, [](const auto& run) { return run.is_finite(); });
+    return visit_run(session, [](const auto& run) { return run.is_finite(); });
   });
   module.def("loss", [](const py::capsule& session) {
-    return visit_session(session, [](const auto& run) { return run.loss(); });
+    return visit_run(session, [](const auto& run) { return run.loss(); });
   });
   module.def("is_recorded", [](const py::capsule& session) {
-    return visit_session(session, [](const auto& run) { return run.is_recorded(); });
+    return visit_run(session, [](const auto& run) { return run.is_recorded(); });
   });
 }
 

@@ -12,6 +12,7 @@ static void fill(py::module_& module, const char* isa) {
   register_curvature(module);
   register_descent(module);
   register_ensemble(module);
+  register_flow(module);
   register_interruptions(module);
 }
 

@@ -116,6 +116,7 @@ class SingleGroup final : public Group<Scalar> {
         end(member_, End::diverged);
         break;
       case Outcome::paused:
+      case Outcome::too_small:  // of flows only
         break;
     }
   }

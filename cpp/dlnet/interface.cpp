@@ -2,6 +2,7 @@
 #include "interface.hpp"
 
 #include "ensemble.hpp"
+#include "flow.hpp"
 #include "hessian.hpp"
 #include "losses/diagonal.hpp"
 #include "losses/entries.hpp"
@@ -184,6 +185,10 @@ std::unique_ptr<SymmetricOperator> hessian_operator(const Core<double>::Layers& 
                                                     const Core<double>::Made& loss,
                                                     std::optional<std::size_t> layer) {
   return std::make_unique<ChainHessian>(to_network(layers), loss, layer.value_or(layers.size()));
+}
+
+std::unique_ptr<FlowSession> open_flow(const FlowSetup& setup) {
+  return std::make_unique<Flow>(setup);
 }
 
 void decompose(Index rows, Index cols, const double* a, double* values, double* left,

@@ -61,6 +61,8 @@ std::unique_ptr<SymmetricOperator> hessian_operator(const Core<double>::Layers& 
                                                     const Core<double>::Made& loss,
                                                     std::optional<std::size_t> layer);
 
+std::unique_ptr<FlowSession> open_flow(const FlowSetup& setup);
+
 // Singular values in descending order (k = min(rows, cols) of them) and, unless null, vectors: left
 // (rows, k) and right (cols, k). All column-major without gaps.
 void decompose(Index rows, Index cols, const double* a, double* values, double* left,

@@ -10,6 +10,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "imbalance.hpp"
 #include "pass.hpp"
 #include "quantities.hpp"
 #include "spectrum_queue.hpp"
@@ -263,10 +264,7 @@ class Observer {
     const Network<double>& network = view_.network();
     const Index n_pairs = static_cast<Index>(difference_.size());
     for (std::size_t j = 0; j < difference_.size(); ++j) {
-      multiply<double>(network.transposed(j + 1), network.weight(j + 1), difference_[j],
-                       Assign<double>{}, *packing_);
-      multiply_transposed<double>(network.weight(j), network.weight(j), difference_[j],
-                                  Accumulate<double>{-1.0, 1.0}, *packing_);
+      imbalance(network, j, difference_[j], *packing_);
       out[at * n_pairs + static_cast<Index>(j)] = frobenius_norm(difference_[j]);
     }
   }

@@ -10,6 +10,20 @@
 namespace dlnet {
 
 template <class Scalar>
+void add_weight_decay(const Network<Scalar>& network, double weight_decay,
+                      Layers<Scalar>& gradients) {
+  if (weight_decay == 0.0) return;
+  const Scalar decay = static_cast<Scalar>(weight_decay);
+  for (std::size_t j = 0; j < gradients.size(); ++j) {
+    const Matrix<Scalar>& weight = network.weight(j);
+    Matrix<Scalar>& gradient = gradients[j];
+    for (Index k = 0; k < gradient.stride() * gradient.cols(); k += lanes<Scalar>) {
+      store(gradient.data() + k, load(gradient.data() + k) + decay * load(weight.data() + k));
+    }
+  }
+}
+
+template <class Scalar>
 class Optimizer {
  public:
   Optimizer(const MethodSettings& settings, const Widths& widths) : settings_(settings) {
@@ -33,15 +47,8 @@ class Optimizer {
 
   // Where it is part of the gradients.
   void add_weight_decay(const Network<Scalar>& network, Layers<Scalar>& gradients) const {
-    if (settings_.weight_decay == 0.0 || end_to_end_rule_) return;
-    const Scalar decay = static_cast<Scalar>(settings_.weight_decay);
-    for (std::size_t j = 0; j < gradients.size(); ++j) {
-      const Matrix<Scalar>& weight = network.weight(j);
-      Matrix<Scalar>& gradient = gradients[j];
-      for (Index k = 0; k < gradient.stride() * gradient.cols(); k += lanes<Scalar>) {
-        store(gradient.data() + k, load(gradient.data() + k) + decay * load(weight.data() + k));
-      }
-    }
+    if (end_to_end_rule_) return;
+    dlnet::add_weight_decay(network, settings_.weight_decay, gradients);
   }
 
   // The one rate that GroupRMSprop would apply to these gradients (weight decay included).

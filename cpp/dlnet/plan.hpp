@@ -18,11 +18,12 @@ enum class Outcome {
   converged,  // a bound on the loss or on the gradient norm was met
   diverged,   // the loss is not finite
   paused,     // the slice of time is over
+  too_small,  // the step of a flow became too small for its time to go on
 };
 
 // In the order of Outcome.
-inline constexpr std::array<const char*, 6> outcome_names = {"reached",   "recorded", "check",
-                                                             "converged", "diverged", "paused"};
+inline constexpr std::array<const char*, 7> outcome_names = {
+    "reached", "recorded", "check", "converged", "diverged", "paused", "step_too_small"};
 
 struct StopRule {
   double loss = -std::numeric_limits<double>::infinity();
@@ -39,6 +40,15 @@ struct Plan {
   std::int64_t first_rate = 0;
   std::span<const std::int64_t> record_steps;  // ascending; those behind the current step are past
   Sink<Scalar> sink;                           // row r is for record_steps[r]
+  bool pause_after_record = false;
+  double seconds = 0.05;
+};
+
+// The same for a flow. It ends at the last of the times.
+struct FlowPlan {
+  std::span<const double> times;  // ascending
+  std::int64_t first_number = 0;  // of the record at the first of them
+  Sink<double> sink;              // row r is for times[r]
   bool pause_after_record = false;
   double seconds = 0.05;
 };

@@ -70,6 +70,28 @@ void check_loop(const Widths& widths, Method method, bool sparse) {
   check(after == before, std::to_string(after - before) + " allocations inside the loop");
 }
 
+void check_flow(const Widths& widths, bool sparse) {
+  Wanted wanted;
+  wanted.imbalance = wanted.gradients = wanted.product = wanted.spectrum = true;
+  Flow flow = flow_of(widths, sparse, wanted);
+  check(flow.is_sparse() == sparse, "the path asked for");
+  const std::vector<double> times = {0.0, 0.1, 0.2, 1.0, 3.0};
+  std::vector<double> loss(times.size());
+  std::vector<double> imbalance(times.size() * (widths.size() - 2));
+  FlowPlan plan;
+  plan.times = times;
+  plan.seconds = 1e9;
+  plan.sink[Quantity::loss] = loss.data();
+  plan.sink[Quantity::imbalance] = imbalance.data();
+
+  const long before = n_allocations;
+  const Outcome outcome = flow.advance(plan);
+  const long after = n_allocations;
+  check(outcome == Outcome::reached && flow.progress().n_accepted > 0, "the flow ran");
+  check(loss[4] < loss[0], "downwards");
+  check(after == before, std::to_string(after - before) + " allocations inside the flow");
+}
+
 template <class Scalar>
 void check_lanes(const Widths& widths, Method method) {
   auto members = members_of<Scalar>(widths, settings_of(method), lanes<Scalar>);
@@ -94,6 +116,9 @@ void check_lanes(const Widths& widths, Method method) {
 }
 
 void test_allocation() {
+  for (const Widths& widths : {Widths{4, 4, 4}, Widths{10, 3, 12, 5}, Widths{60, 20, 30, 4}}) {
+    for (bool sparse : {false, true}) check_flow(widths, sparse);
+  }
   for (Method method : {Method::gradient_descent, Method::momentum, Method::group_rmsprop,
                         Method::rmsprop, Method::adam, Method::adagrad, Method::adadelta}) {
     for (const Widths& widths : {Widths{4, 4, 4}, Widths{10, 3, 12, 5}, Widths{100, 100, 100},

@@ -127,6 +127,15 @@ is_recorded = _module.is_recorded
 is_finite = _module.is_finite
 loss = _module.loss
 
+open_flow = _module.open_flow
+start_flow = _module.start_flow
+advance_flow = _module.advance_flow
+record_flow = _module.record_flow
+flow_state = _module.flow_state
+flow_time = _module.flow_time
+flow_counts = _module.flow_counts
+imbalance_drift = _module.imbalance_drift
+
 open_ensemble = _module.open_ensemble
 set_rates = _module.set_rates
 start_ensemble = _module.start_ensemble

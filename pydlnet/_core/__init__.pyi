@@ -156,6 +156,39 @@ def is_recorded(session: object) -> bool: ...
 def is_finite(session: object) -> bool: ...
 def loss(session: object) -> float: ...  # at a recorded step
 
+# A flow: a session that is advanced along times. What is asked of every session is asked of it too.
+
+def open_flow(
+    weights: Sequence[NDArray[np.float64]],
+    loss: object,
+    rtol: float,
+    atol: float,
+    weight_decay: float,
+    stop_loss: float,
+    stop_gradient_norm: float,  # negative: never
+    check_every: int,
+    has_condition: bool,
+    variables: Sequence[str],
+    ground_truth: NDArray[np.float64] | None,
+    held_out: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]] | None,
+) -> object: ...
+def start_flow(
+    session: object, number: int, time: float, state: Mapping[str, Any] | None
+) -> None: ...
+def advance_flow(
+    session: object,
+    times: NDArray[np.float64],  # of the records; the last one is where the flow ends
+    first_number: int,
+    arrays: Mapping[str, NDArray[Any]],  # one row for each of times
+    pause_after_record: bool,
+    seconds: float,
+) -> str: ...  # as advance(), and "step_too_small"
+def record_flow(session: object, arrays: Mapping[str, NDArray[Any]]) -> None: ...
+def flow_state(session: object) -> dict[str, Any]: ...
+def flow_time(session: object) -> float: ...
+def flow_counts(session: object) -> tuple[int, int, int]: ...  # accepted, rejected, gradients
+def imbalance_drift(session: object) -> float: ...
+
 # Ensembles: the same for many networks of one shape.
 
 def open_ensemble(

@@ -1,0 +1,54 @@
+// Sessions as Python holds them: opaque capsules.
+#pragma once
+
+#include <variant>
+
+#include "setup.hpp"
+
+namespace dlnet::bindings {
+
+template <class Scalar>
+using Owned = std::unique_ptr<Session<Scalar>>;
+
+struct Opened {
+  std::variant<Owned<double>, Owned<float>, std::unique_ptr<FlowSession>> session;
+  std::vector<std::string> variables;  // that workspaces were made for
+};
+inline constexpr const char* session_name = "dlnet.Session";
+
+inline const std::vector<std::string>& variables_of(const py::capsule& session) {
+  return from_capsule<Opened>(session, session_name).variables;
+}
+
+// Any session, as the Run that it is.
+template <class Visit>
+decltype(auto) visit_run(const py::capsule& capsule, const Visit& visit) {
+  return std::visit(
+      [&](auto& owned) -> decltype(auto) {
+        using Kind = std::remove_reference_t<decltype(*owned)>;
+        if constexpr (std::is_same_v<Kind, Session<float>>) {
+          return visit(static_cast<Run<float>&>(*owned));
+        } else {
+          return visit(static_cast<Run<double>&>(*owned));
+        }
+      },
+      from_capsule<Opened>(capsule, session_name).session);
+}
+
+template <class Scalar>
+void restore_buffers(Run<Scalar>& run, const py::list& saved) {
+  const auto buffers = run.buffers();
+  require(saved.size() == buffers.size(), "state: of another method");
+  for (std::size_t b = 0; b < buffers.size(); ++b) {
+    copy_layers(py::cast<py::list>(saved[b]), buffers[b]);
+  }
+}
+
+template <class Scalar>
+py::list buffers_of(Run<Scalar>& run) {
+  py::list buffers;
+  for (const auto& layers : run.buffers()) buffers.append(to_arrays(layers));
+  return buffers;
+}
+
+}  // namespace dlnet::bindings
