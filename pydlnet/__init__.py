@@ -11,6 +11,7 @@ from . import baselines, chain, datasets, metrics, theory
 from . import initialization as init
 from . import plots as plot
 from .ensembles import EnsembleTrajectory, run_ensemble
+from .flows import GradientFlow
 from .methods import (
     AdaDelta,
     AdaGrad,
@@ -47,6 +48,7 @@ __all__ = [
     "EndToEndLoss",
     "EnsembleTrajectory",
     "GradientDescent",
+    "GradientFlow",
     "GroupRMSprop",
     "MatrixCompletion",
     "MatrixSensing",

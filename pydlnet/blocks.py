@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from .observers import Observers
 from .quantities import Variable, dim_sizes, variables
-from .recording import Record
+from .schedules import Schedule
 
 MEBIBYTE = 2**20
 
@@ -41,8 +41,10 @@ class Blocks:
 
     Parameters
     ----------
-    record : Record
-        What to record and when.
+    names : sequence of str
+        Quantities that the core records.
+    schedule : Schedule
+        The steps.
     widths : sequence of int
         (d_0, ..., d_N).
     dtype : dtype_like
@@ -57,26 +59,32 @@ class Blocks:
 
     def __init__(
         self,
-        record: Record,
+        names: Sequence[str],
+        schedule: Schedule,
         widths: Sequence[int],
         dtype: DTypeLike,
         observers: Observers,
         core_widths: Sequence[int],
         lift: Callable[[Arrays], Arrays],
     ) -> None:
-        self._schedule = record.schedule
+        self._schedule = schedule
         self._sizes = dim_sizes(widths)
         self._core_sizes = dim_sizes(core_widths)
         self._lift = lift
         self._dtype = dtype
         self._observers = observers
-        self.variables = variables(record.core_names, widths)
+        self.variables = variables(names, widths)
         self._finished: list[Block] = []
 
     def next_block(self, first: int, last: int) -> Block:
         """Return room for the scheduled steps from `first` on, as far as one block goes."""
         steps = self._schedule.steps_between(first, last, self._capacity())
         return self._allocate(steps, self._core_sizes)
+
+    def end_of(self, block: Block, last: int) -> int:
+        """Return the step up to which a block with records has room."""
+        end = int(block.steps[-1])
+        return end if len(self._schedule.steps_between(end + 1, last, limit=1)) else last
 
     def single(self, step: int) -> Block:
         """Return room for one step, scheduled or not."""

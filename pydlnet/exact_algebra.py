@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from .bases import compress
 from .compression import Compression
+from .flows import GradientFlow
 from .methods import Method
 from .problems import Problem
 from .trajectory import State, Trajectory
@@ -60,7 +61,7 @@ def description(
 def core_start(
     problem: Problem,
     weights: Layers,
-    method: Method,
+    method: Method | GradientFlow,
     earlier: Trajectory | None,
     wish: ExactCompression,
 ) -> CoreStart:
@@ -86,6 +87,9 @@ def core_start(
     """
     if earlier is None or method != earlier.method:
         return _begin(problem, weights, method, wish)
+    # The step in progress of a flow was taken on its own problem.
+    if isinstance(method, GradientFlow) and not _is_of(problem, earlier):
+        return _begin(problem, weights, method, wish)
     state = earlier.state
     if _still_fits(problem, earlier, wish):
         layers = weights if state.compression is None else state.layers
@@ -96,10 +100,12 @@ def core_start(
     return _begin(problem, weights, method, wish)._replace(method_state=full)
 
 
-def _begin(problem: Problem, weights: Layers, method: Method, wish: ExactCompression) -> CoreStart:
+def _begin(
+    problem: Problem, weights: Layers, method: Method | GradientFlow, wish: ExactCompression
+) -> CoreStart:
     if not wish or not method.commutes_with_rotations:
         return CoreStart(weights, None, None)
-    batches = method.batch_size is not None
+    batches = isinstance(method, Method) and method.batch_size is not None
     compression = compress(problem, weights, batches=batches, by_rank=wish == "rank")
     layers = weights if compression is None else compression.project(weights)
     return CoreStart(layers, None, compression)
@@ -110,10 +116,13 @@ def _still_fits(problem: Problem, earlier: Trajectory, wish: ExactCompression) -
     compression = earlier.state.compression
     if compression is None:
         return wish != "rank"
-    same = earlier.data.attrs["problem"] == json.dumps(problem.describe())
-    if not wish or (compression.changes_ends and not same):
+    if not wish or (compression.changes_ends and not _is_of(problem, earlier)):
         return False
     return wish != "rank" or compression.by_rank
+
+
+def _is_of(problem: Problem, earlier: Trajectory) -> bool:
+    return bool(earlier.data.attrs["problem"] == json.dumps(problem.describe()))
 
 
 def _lifted(state: State) -> dict[str, Any]:

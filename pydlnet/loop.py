@@ -1,7 +1,11 @@
-"""The loop of a run as Python sees it: slices of the core, and what is done between them."""
+"""The loop of a run as Python sees it: slices of the core, and what is done between them.
+
+What all runs share. `step_loop` and `flow_loop` have what moves them.
+"""
 
 import importlib.metadata
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,14 +19,15 @@ from . import _core
 from .blocks import Block, Blocks
 from .coordinates import Coordinates
 from .exact_algebra import CoreStart, description
+from .flows import GradientFlow
 from .interruption import noticing_interruption
 from .methods import Method
 from .observers import Observers
 from .problems import EndToEndLoss, Problem
 from .progress import Progress
 from .quantities import dim_sizes
-from .rates import Rates
 from .recording import Record, Stop
+from .schedules import Schedule
 from .trajectory import State, Trajectory, append, describe_run, to_dataset
 
 # How long the core runs before Python looks around: Ctrl-C, time limit, progress.
@@ -38,7 +43,7 @@ class Setup:
     problem: Problem
     weights: list[NDArray[Any]]
     widths: tuple[int, ...]
-    method: Method
+    method: Method | GradientFlow
     record: Record
     stop: Stop
     state: State
@@ -46,13 +51,14 @@ class Setup:
     core: CoreStart
 
 
-class Loop:
+class Loop(ABC):
     """One run: a session of the core, the records so far, and when to end."""
 
-    def __init__(self, setup: Setup, n_steps: int, threads: int) -> None:
+    def __init__(
+        self, setup: Setup, schedule: Schedule, last_step: int, *, batches: bool, threads: int
+    ) -> None:
         self._setup = setup
-        self._first_step = setup.state.step
-        self._last_step = setup.state.step + n_steps
+        self._last_step = last_step
         self._observers = Observers(setup.record, setup.problem, dim_sizes(setup.widths))
         dtype = setup.weights[0].dtype
         self._coordinates = Coordinates(
@@ -60,45 +66,91 @@ class Loop:
             setup.core.compression,
             setup.widths,
             dtype,
-            batches=setup.method.batch_size is not None,
+            batches=batches,
             knows_truth="reconstruction_error" in setup.record.names,
         )
         self._blocks = Blocks(
-            setup.record,
+            setup.record.core_names,
+            schedule,
             setup.widths,
             dtype,
             self._observers,
             self._coordinates.core_widths,
             self._coordinates.lift_records,
         )
-        self._rates = Rates(
-            setup.method, self._last_step, recorded="learning_rate" in setup.record.names
-        )
         self._session = self._open()
         _core.use_threads(self._session, threads)
+        self._start()
 
+    @abstractmethod
     def _open(self) -> object:
-        setup, method, stop = self._setup, self._setup.method, self._setup.stop
-        problem, coordinates = setup.problem, self._coordinates
-        kind, numbers = method.core_spec()
-        session = _core.open_descent(
-            weights=setup.core.layers,
-            loss=coordinates.losses.full,
-            batch_loss=coordinates.losses.batch,
-            batch_size=min(method.batch_size or 0, problem.n_samples or 0),
-            seed=setup.state.seed or 0,
-            method=kind,
-            settings=numbers,
-            stop_loss=-np.inf if stop.loss is None else coordinates.core_bound(stop.loss),
-            stop_gradient_norm=-1.0 if stop.gradient_norm is None else stop.gradient_norm,
-            check_every=stop.check_every,
-            has_condition=stop.condition is not None,
-            variables=list(self._blocks.variables),
-            ground_truth=coordinates.ground_truth,
-            held_out=problem.held_out,
-        )
-        _core.start(session, setup.state.step, setup.state.time, setup.core.method_state)
-        return session
+        """Return a session of the core."""
+
+    @abstractmethod
+    def _start(self) -> None:
+        """Bring the session to where the run begins."""
+
+    @abstractmethod
+    def _advance_core(self, seconds: float) -> str:
+        """Run one slice and return its outcome; a block that is full is followed by another."""
+
+    @abstractmethod
+    def _record_core(self, block: Block) -> None:
+        """Record where the session is into a block of one row."""
+
+    @abstractmethod
+    def _first_row(self) -> int:
+        """Return the first step that is still to be recorded."""
+
+    @abstractmethod
+    def _progress(self, show: bool | None) -> Progress:
+        """Return the progress bar."""
+
+    @property
+    @abstractmethod
+    def _place(self) -> float:
+        """Where the run is, in units of its progress."""
+
+    @property
+    @abstractmethod
+    def _stood_still(self) -> bool:
+        """Whether an earlier trajectory was not continued at all."""
+
+    @abstractmethod
+    def _state(self, layers: list[NDArray[Any]]) -> State:
+        """Return what the run goes on from; the core's layers are given."""
+
+    @abstractmethod
+    def _times(self, times: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """Return the times of the records, if they have a meaning."""
+
+    @abstractmethod
+    def _keeps_last(self, earlier: Trajectory) -> bool:
+        """Say whether the last record of an earlier trajectory is on a schedule."""
+
+    def _attributes(self) -> dict[str, Any]:
+        """Return attributes of the data that other runs do not have."""
+        return {}
+
+    def _status_at_record(self, status: str) -> str:
+        """Return the status of a run whose last step has just been recorded."""
+        return status
+
+    @property
+    def _core_arguments(self) -> dict[str, Any]:
+        """Arguments that every session is opened with."""
+        setup, stop, coordinates = self._setup, self._setup.stop, self._coordinates
+        return {
+            "weights": setup.core.layers,
+            "loss": coordinates.losses.full,
+            "stop_loss": -np.inf if stop.loss is None else coordinates.core_bound(stop.loss),
+            "stop_gradient_norm": -1.0 if stop.gradient_norm is None else stop.gradient_norm,
+            "check_every": stop.check_every,
+            "has_condition": stop.condition is not None,
+            "variables": list(self._blocks.variables),
+            "ground_truth": coordinates.ground_truth,
+            "held_out": setup.problem.held_out,
+        }
 
     def _observed(self) -> list[NDArray[Any]]:
         """Return the full layers if a quantity of the user's looks at them."""
@@ -108,23 +160,18 @@ class Loop:
     def _step(self) -> int:
         return int(_core.step(self._session))
 
-    @property
-    def _stood_still(self) -> bool:
-        """Whether an earlier trajectory was continued by no step."""
-        return self._setup.earlier is not None and self._step == self._first_step
-
     def execute(self, show_progress: bool | None) -> Trajectory:
-        """Take the steps and return what came of them."""
+        """Run, and return what came of it."""
         began = time.monotonic()
         with (
             noticing_interruption() as interruption,
-            Progress(self._first_step, self._last_step, show_progress) as progress,
+            self._progress(show_progress) as progress,
         ):
             self._begin_records()
             status = ""
             while not status:
                 status = self._advance(self._seconds_left(began))
-                progress.show(self._step)
+                progress.show(self._place)
                 if interruption:
                     status = status or "interrupted"
                 if self._seconds_left(began) <= 0.0:
@@ -135,14 +182,11 @@ class Loop:
 
     def _begin_records(self) -> None:
         earlier = self._setup.earlier
-        self._observers.begin(self._first_step, self._observed())
+        first = self._first_row()
+        self._observers.begin(first if earlier is None else first - 1, self._observed())
         if earlier is not None:
             self._observers.check_against(earlier.data)
-        # What an earlier run has recorded at its last step stands.
-        self._block = self._next_block(0 if earlier is None else self._first_step + 1)
-
-    def _next_block(self, first: int) -> Block:
-        return self._blocks.next_block(first, self._last_step)
+        self._block = self._blocks.next_block(first, self._last_step)
 
     def _seconds_left(self, began: float) -> float:
         limit = self._setup.stop.seconds
@@ -150,19 +194,8 @@ class Loop:
 
     def _advance(self, seconds_left: float) -> str:
         """Run one slice and serve what it came back for; return a status if the run is over."""
-        block_end = self._block_end()
-        rates, first_rate, until = self._rates.ahead(self._step, block_end)
         with self._naming_step():
-            outcome = _core.advance(
-                self._session,
-                until,
-                rates,
-                first_rate,
-                self._block.steps,
-                self._block.core,
-                pause_after_record=bool(self._observers),
-                seconds=min(SECONDS_A_SLICE, max(seconds_left, 0.0)),
-            )
+            outcome = self._advance_core(min(SECONDS_A_SLICE, max(seconds_left, 0.0)))
         step = self._step
         if outcome == "recorded":
             row = int(np.searchsorted(self._block.steps, step))
@@ -170,21 +203,22 @@ class Loop:
         if outcome == "check":
             return "converged" if self._condition_holds(step) else ""
         if outcome == "reached":
-            if step == self._last_step:
-                return "finished"
-            if step == block_end:
-                self._blocks.finish(self._block)
-                self._block = self._next_block(step + 1)
-        return str(outcome) if outcome in ("converged", "diverged") else ""
+            return self._end_of_slice(step)
+        return str(outcome) if outcome in ("converged", "diverged", "step_too_small") else ""
+
+    def _end_of_slice(self, step: int) -> str:
+        if step == self._last_step:
+            return "finished"
+        if step == self._block_end():
+            self._blocks.finish(self._block)
+            self._block = self._blocks.next_block(step + 1, self._last_step)
+        return ""
 
     def _block_end(self) -> int:
         """Return the step up to which the block has room."""
         if len(self._block.steps) == 0:
             return self._last_step
-        following = self._setup.record.schedule.steps_between(
-            int(self._block.steps[-1]) + 1, self._last_step, limit=1
-        )
-        return int(self._block.steps[-1]) if len(following) else self._last_step
+        return self._blocks.end_of(self._block, self._last_step)
 
     @contextmanager
     def _naming_step(self) -> Iterator[None]:
@@ -218,11 +252,9 @@ class Loop:
         return self._record_single(step, status)
 
     def _record_single(self, step: int, status: str) -> str:
-        rates, first_rate, _ = self._rates.ahead(step, step)
         block = self._blocks.single(step)
-        row = min(step - first_rate, len(rates) - 1)
         with self._naming_step():
-            _core.record(self._session, block.core, rates[row] if len(rates) else 0.0)
+            self._record_core(block)
         if _core.is_finite(self._session):
             self._observers.fill(block.users, 0, step, self._observed())
             status = self._status_at_record(status)
@@ -232,29 +264,11 @@ class Loop:
         self._blocks.finish(block)
         return status
 
-    def _status_at_record(self, status: str) -> str:
-        """Return "converged" if a mini-batch run meets its bound, which is seen only now."""
-        bound = self._setup.stop.loss
-        if status != "finished" or bound is None:
-            return status
-        return (
-            "converged"
-            if _core.loss(self._session) <= self._coordinates.core_bound(bound)
-            else status
-        )
-
     def _result(self, status: str, seconds: float) -> Trajectory:
         setup = self._setup
         layers = _core.weights(self._session)
         compression = setup.core.compression
-        state = State(
-            self._step,
-            _core.time(self._session),
-            setup.state.seed,
-            _core.state(self._session),
-            compression,
-            [] if compression is None else layers,
-        )
+        state = self._state(layers)
         data = self._dataset()
         earlier = setup.earlier
         before = 0.0 if earlier is None else float(earlier.data.attrs.get("wall_seconds", 0.0))
@@ -275,6 +289,7 @@ class Loop:
             ),
             status=status,
             wall_seconds=before + seconds,
+            **self._attributes(),
         )
         weights = self._coordinates.weights(layers)
         # Where nothing was added the data is what the earlier record asked for.
@@ -283,10 +298,10 @@ class Loop:
 
     def _dataset(self) -> xr.Dataset:
         records = self._blocks.collect()
-        times = records.core.pop("time")
+        times = self._times(records.core.pop("time"))
         news = to_dataset(
             records.steps,
-            times if self._setup.method.has_time else None,
+            times,
             {**records.core, **records.users},
             {**self._blocks.variables, **self._observers.variables},
         )
@@ -295,7 +310,7 @@ class Loop:
             return news
         if self._stood_still:
             return earlier.data.copy()
-        schedules = (earlier.record.schedule, self._setup.record.schedule)
-        stands = any(earlier.step in schedule for schedule in schedules)
-        kept = earlier.data if stands else earlier.data.isel(step=slice(None, -1))
+        kept = (
+            earlier.data if self._keeps_last(earlier) else earlier.data.isel(step=slice(None, -1))
+        )
         return append(kept, news)

@@ -5,15 +5,16 @@ the update from step t to step t + 1, or a function of the step t. The formulas 
 PyTorch 2.13 where it has the method; weight decay adds lambda W_j to the gradient of layer j.
 """
 
-import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from ._validation import FloatArray, as_count, as_real, function_name, hint
+from ._validation import FloatArray, as_count, as_real, hint
+from .flows import GradientFlow
 from .learning_rates import LearningRate, UnsavedFunction, as_learning_rate, call_rates
+from .settings import Settings, fields_of
 
 __all__ = [
     "AdaDelta",
@@ -30,8 +31,8 @@ __all__ = [
 ]
 
 
-class Method:
-    """What all methods share. Use one of the classes derived from this one.
+class Method(Settings):
+    """What all methods that take steps share. Use one of the classes derived from this one.
 
     Attributes
     ----------
@@ -49,37 +50,13 @@ class Method:
 
     _kind: ClassVar[str]
     _commutes_with_rotations: ClassVar[bool] = False
-    _unit: ClassVar[tuple[str, ...]] = ()  # fields in [0, 1)
-    _not_negative: ClassVar[tuple[str, ...]] = ("weight_decay",)
-    _positive: ClassVar[tuple[str, ...]] = ()
-    _flags: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         """Check every field and bring it into its final form."""
         self._put("learning_rate", as_learning_rate(self.learning_rate))
-        for name in self._unit:
-            self._put(name, as_real(getattr(self, name), name, minimum=0.0, below=1.0))
-        for name in self._not_negative:
-            self._put(name, as_real(getattr(self, name), name, minimum=0.0))
-        for name in self._positive:
-            self._put(name, as_real(getattr(self, name), name, positive=True))
-        for name in self._flags:
-            if not isinstance(getattr(self, name), bool | np.bool_):
-                raise TypeError(f"{name}: expected a bool, got {getattr(self, name)!r}")
-            self._put(name, bool(getattr(self, name)))
+        super().__post_init__()
         if self.batch_size is not None:
             self._put("batch_size", as_count(self.batch_size, "batch_size", 1))
-
-    def _put(self, name: str, value: object) -> None:
-        object.__setattr__(self, name, value)
-
-    def __eq__(self, other: object) -> bool:
-        """Compare kind and all fields, arrays by value."""
-        if type(self) is not type(other):
-            return NotImplemented
-        return all(_same(getattr(self, name), getattr(other, name)) for name in _fields(self))
-
-    __hash__ = None  # type: ignore[assignment]  # arrays have no hash
 
     @property
     def has_time(self) -> bool:
@@ -102,7 +79,7 @@ class Method:
             All fields except `learning_rate` and `batch_size`; flags are 0 or 1.
         """
         numbers = {}
-        for name in _fields(self):
+        for name in fields_of(self):
             value = getattr(self, name)
             if name == "betas":
                 numbers["beta1"], numbers["beta2"] = value
@@ -176,17 +153,6 @@ class Method:
         if callable(rate):
             return call_rates(rate, first, count)
         return np.full(count, rate, dtype=np.float64)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return kind and fields, ready for JSON.
-
-        Returns
-        -------
-        dict
-            For `method_from_dict`. An array becomes a list, a function its name.
-        """
-        values = {name: _plain(getattr(self, name)) for name in _fields(self)}
-        return {"kind": type(self).__name__, **values}
 
 
 @dataclass(frozen=True, eq=False)
@@ -588,23 +554,23 @@ _OF_LAYERS = (
     "hessian_min",
 )
 
-_KINDS: dict[str, type[Method]] = {
-    kind.__name__: kind
-    for kind in (
-        GradientDescent,
-        Momentum,
-        GroupRMSprop,
-        RMSprop,
-        Adam,
-        AdaGrad,
-        AdaDelta,
-        EndToEndDescent,
-    )
+_METHODS = (
+    GradientDescent,
+    Momentum,
+    GroupRMSprop,
+    RMSprop,
+    Adam,
+    AdaGrad,
+    AdaDelta,
+    EndToEndDescent,
+)
+_KINDS: dict[str, type[Method | GradientFlow]] = {
+    kind.__name__: kind for kind in (*_METHODS, GradientFlow)
 }
 
 
-def method_from_dict(description: Mapping[str, Any]) -> Method:
-    """Return the method that `Method.to_dict` described.
+def method_from_dict(description: Mapping[str, Any]) -> Method | GradientFlow:
+    """Return the method or flow that its `to_dict` described.
 
     Parameters
     ----------
@@ -613,7 +579,7 @@ def method_from_dict(description: Mapping[str, Any]) -> Method:
 
     Returns
     -------
-    Method
+    Method or GradientFlow
         A learning rate that was a function is an `UnsavedFunction` of its name.
 
     Raises
@@ -624,7 +590,7 @@ def method_from_dict(description: Mapping[str, Any]) -> Method:
     fields = dict(description)
     kind = _known(fields.pop("kind", None), _KINDS, "a kind")
     for name in fields:
-        _known(name, _fields(_KINDS[kind]), f"a field of {kind}")
+        _known(name, fields_of(_KINDS[kind]), f"a field of {kind}")
     rate = fields.get("learning_rate")
     if isinstance(rate, Mapping):
         fields["learning_rate"] = UnsavedFunction(str(rate["function"]))
@@ -637,23 +603,3 @@ def _known(name: Any, known: Any, what: str) -> str:
             f"method: expected {what}, one of {list(known)}, got {name!r}{hint(name, known)}"
         )
     return str(name)
-
-
-def _fields(method: Method | type[Method]) -> list[str]:
-    return [field.name for field in dataclasses.fields(method)]  # type: ignore[arg-type]
-
-
-def _same(one: Any, other: Any) -> bool:
-    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
-        return type(one) is type(other) and np.array_equal(one, other)
-    return bool(one == other)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, UnsavedFunction):
-        return {"function": value.name}
-    if callable(value):
-        return {"function": function_name(value)}
-    return list(value) if isinstance(value, tuple) else value

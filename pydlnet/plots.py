@@ -3,9 +3,11 @@
 Every function returns the axes it drew on. Without `ax` it draws on a figure of its own that
 pyplot knows nothing of: no window opens, no global state changes, `ax.figure.savefig(...)` writes
 it. Steps that were recorded evenly are on a linear axis; others, such as log-spaced ones, on a
-logarithmic axis that is linear from 0 to 1, so that step 0 is on it.
+logarithmic axis that is linear from 0 to 1, so that step 0 is on it. Flows are drawn over their
+time, with an axis that is linear up to the first recorded time.
 """
 
+import json
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -31,7 +33,7 @@ class _HasData(Protocol):
 
 
 def loss(trajectory: "_HasData | xr.Dataset", ax: "Axes | None" = None, **kwargs: Any) -> "Axes":
-    """Draw the loss over the steps.
+    """Draw the loss over the steps, or over the time of a flow.
 
     Parameters
     ----------
@@ -53,10 +55,11 @@ def loss(trajectory: "_HasData | xr.Dataset", ax: "Axes | None" = None, **kwargs
         If the loss was not recorded.
     """
     variable = _recorded(trajectory, "loss", "loss")
-    axes = _axes(ax, variable["step"].values)
+    across = _across(trajectory)
+    axes = _axes(ax, across.values)
     color = _COLORS[len(axes.lines) % len(_COLORS)]
-    axes.plot(variable["step"].values, variable.values, **_styled(color, kwargs))
-    _label(axes, variable)
+    axes.plot(across.values, variable.values, **_styled(color, kwargs))
+    _label(axes, across, variable)
     finite = variable.values[np.isfinite(variable.values)]
     if finite.size and finite.min() > 0.0:
         axes.set_yscale("log")
@@ -71,7 +74,7 @@ def singular_values(
     truth: ArrayLike | None = None,
     **kwargs: Any,
 ) -> "Axes":
-    """Draw the singular values of the end-to-end matrix over the steps.
+    """Draw the singular values of the end-to-end matrix over the steps, or over the time of a flow.
 
     Parameters
     ----------
@@ -102,14 +105,15 @@ def singular_values(
     variable = _recorded(trajectory, "singular_value", "singular_values")
     if modes is not None:
         variable = variable.isel(mode=slice(as_count(modes, "modes", 1)))
-    axes = _axes(ax, variable["step"].values)
+    across = _across(trajectory)
+    axes = _axes(ax, across.values)
     if truth is not None:
         _draw_truth(axes, truth)
     colors = _shades(variable.sizes["mode"])
     for mode, color in enumerate(colors):
         values = variable.isel(mode=mode).values
-        axes.plot(variable["step"].values, values, **_styled(color, kwargs))
-    _label(axes, variable)
+        axes.plot(across.values, values, **_styled(color, kwargs))
+    _label(axes, across, variable)
     return axes
 
 
@@ -123,22 +127,32 @@ def _recorded(trajectory: "_HasData | xr.Dataset", name: str, quantity: str) -> 
     return data[name]
 
 
-def _axes(ax: "Axes | None", steps: NDArray[Any]) -> "Axes":
-    """Return axes, by default of a figure of its own, with a scale that fits the steps."""
+def _across(trajectory: "_HasData | xr.Dataset") -> xr.DataArray:
+    """Return the steps of the records, or the times of those of a flow."""
+    data = trajectory if isinstance(trajectory, xr.Dataset) else trajectory.data
+    method = json.loads(data.attrs.get("method", "{}"))
+    return data["time" if method.get("kind") == "GradientFlow" else "step"]
+
+
+def _axes(ax: "Axes | None", places: NDArray[Any]) -> "Axes":
+    """Return axes, by default of a figure of its own, with a scale that fits steps or times."""
     if ax is None:
         from matplotlib.figure import Figure  # imported late: the package is used without it too
 
         ax = Figure(figsize=(6.0, 4.0), layout="constrained").add_subplot()
     if not ax.lines:
         ax.margins(x=0)
-        if not _are_even(steps) and ax.get_xscale() == "linear":
-            ax.set_xscale("symlog", linthresh=1, linscale=0.3)
+        if not _are_even(places) and ax.get_xscale() == "linear":
+            is_time = places.dtype.kind == "f"
+            first = float(places[places > 0.0][0]) if is_time else 1.0
+            ax.set_xscale("symlog", linthresh=first, linscale=0.3)
     return ax
 
 
-def _are_even(steps: NDArray[Any]) -> bool:
-    # The last step is recorded wherever the run ends.
-    return len(set(np.diff(steps[:-1]).tolist())) <= 1
+def _are_even(places: NDArray[Any]) -> bool:
+    # The last one is recorded wherever the run ends.
+    distances = np.diff(places[:-1])
+    return bool(np.allclose(distances, distances[:1], rtol=1e-6, atol=0.0))
 
 
 def _styled(color: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -149,10 +163,10 @@ def _styled(color: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
     return {"color": color, **cbook.normalize_kwargs(kwargs, Line2D)}
 
 
-def _label(axes: "Axes", variable: xr.DataArray) -> None:
+def _label(axes: "Axes", across: xr.DataArray, variable: xr.DataArray) -> None:
     long_name = variable.attrs.get("long_name", variable.name)
     units = variable.attrs.get("units", "1")
-    axes.set_xlabel("step")
+    axes.set_xlabel(str(across.name))
     axes.set_ylabel(str(long_name) if units == "1" else f"{long_name} [{units}]")
 
 

@@ -8,23 +8,25 @@ from tqdm.auto import tqdm
 
 
 class Progress:
-    """Shows how many of the steps from `first` to `last` are taken.
+    """Shows how far a run has come on its way from `first` to `last`.
 
     Parameters
     ----------
-    first, last : int
-        Absolute steps.
+    first, last : int or float
+        Absolute steps or times.
     show : bool or None
         None shows it where somebody is watching.
+    unit : str
+        What they are.
     """
 
-    def __init__(self, first: int, last: int, show: bool | None) -> None:
+    def __init__(self, first: float, last: float, show: bool | None, unit: str = "step") -> None:
         visible = _is_watched() if show is None else show
         self._first = first
         self._bar: Any = None
         if visible:
             delay = 1.0 if show is None else 0.0
-            self._bar = tqdm(total=last - first, unit="step", unit_scale=True, delay=delay)
+            self._bar = tqdm(total=last - first, unit=unit, unit_scale=True, delay=delay)
 
     def __enter__(self) -> "Progress":
         return self
@@ -38,10 +40,10 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
 
-    def show(self, step: int) -> None:
-        """Move the bar to an absolute step."""
+    def show(self, place: float) -> None:
+        """Move the bar to an absolute step or time."""
         if self._bar is not None:
-            self._bar.update(step - self._first - self._bar.n)
+            self._bar.update(place - self._first - self._bar.n)
 
 
 def _is_watched() -> bool:

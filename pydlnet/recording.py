@@ -18,6 +18,7 @@ from .schedules import (
     log_spaced,
     schedule_from_dict,
 )
+from .times import Times, as_times, times_from_dict
 
 __all__ = [
     "EverySteps",
@@ -35,7 +36,7 @@ Quantity = Callable[[list[NDArray[Any]]], ArrayLike]
 
 @dataclass(frozen=True, init=False)
 class Record:
-    """What to record and at which steps.
+    """What to record and at which steps, or at which times of a flow.
 
     Step 0 and the last step are always recorded.
 
@@ -49,6 +50,10 @@ class Record:
     every : int, optional
         Record the multiples of this number instead. Without `steps` and `every` it is
         `log_spaced(200)`.
+    times : array_like of float, optional
+        Strictly increasing times, in place of steps, at which a `GradientFlow` is recorded. Without
+        them it is recorded at thirty geometric times a decade, from 0.001 on. Time 0 and the last
+        time are always recorded.
 
     Attributes
     ----------
@@ -57,7 +62,9 @@ class Record:
     callables : dict of str to callable
         The user's functions by name.
     schedule : Schedule
-        The steps.
+        The steps; the default if times are given.
+    times : Times or None
+        The times of a flow; None if steps are given.
     missing_callables : tuple of str
         Names of functions that were recorded in a saved result and are not there any more.
 
@@ -65,7 +72,7 @@ class Record:
     ------
     ValueError, TypeError
         If a quantity is unknown, a function has no name of its own or one that the dataset
-        uses, or the steps are not increasing.
+        uses, or steps or times are not increasing.
 
     Examples
     --------
@@ -76,6 +83,7 @@ class Record:
     names: tuple[str, ...]
     callables: dict[str, Quantity]
     schedule: Schedule
+    times: Times | None
     missing_callables: tuple[str, ...]
 
     def __init__(
@@ -83,6 +91,8 @@ class Record:
         quantities: Any = ("loss",),
         steps: Schedule | ArrayLike | None = None,
         every: int | None = None,
+        *,
+        times: ArrayLike | None = None,
     ) -> None:
         names: set[str] = set()
         callables: dict[str, Quantity] = {}
@@ -96,19 +106,25 @@ class Record:
         if not names and not callables:
             raise ValueError("quantities: expected at least one quantity, got none")
         _check_names(callables)
-        self._fill(names, callables, as_schedule(steps, every), ())
+        by_steps = steps is not None or every is not None
+        if by_steps and times is not None:
+            raise ValueError("record: expected either steps or times, and not both")
+        schedule = as_schedule(steps, every)
+        self._fill(names, callables, schedule, None if by_steps else as_times(times), ())
 
     def _fill(
         self,
         names: Iterable[str],
         callables: dict[str, Quantity],
         schedule: Schedule,
+        times: Times | None,
         missing: tuple[str, ...],
     ) -> None:
         chosen = set(names)
         object.__setattr__(self, "names", tuple(name for name in QUANTITIES if name in chosen))
         object.__setattr__(self, "callables", callables)
         object.__setattr__(self, "schedule", schedule)
+        object.__setattr__(self, "times", times)
         object.__setattr__(self, "missing_callables", missing)
 
     @property
@@ -128,6 +144,7 @@ class Record:
             "quantities": list(self.names),
             "callables": [*self.callables, *self.missing_callables],
             "schedule": self.schedule.to_dict(),
+            "times": None if self.times is None else self.times.to_dict(),
         }
 
 
@@ -150,10 +167,12 @@ def record_from_dict(description: Mapping[str, Any]) -> Record:
         If a quantity or the schedule is unknown.
     """
     record = Record.__new__(Record)
+    times = description.get("times")  # not there in files from before there were flows
     record._fill(
         [_known(name) for name in description["quantities"]],
         {},
         schedule_from_dict(description["schedule"]),
+        None if times is None else times_from_dict(times),
         tuple(description["callables"]),
     )
     return record
@@ -167,7 +186,7 @@ class Stop:
     ----------
     loss : float, optional
         Stop as soon as the loss is at most this; checked every step, with mini-batches at
-        recorded steps only.
+        recorded steps only. A flow is checked where the steps of its integrator end.
     gradient_norm : float, optional
         Stop when the norm of the gradient in all layers is at most this, at least 0.
     seconds : float, optional

@@ -6,13 +6,17 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._validation import as_count, as_threads, as_weights, seed_from, widths_of
+from ._validation import as_count, as_real, as_threads, as_weights, seed_from, widths_of
 from .exact_algebra import ExactCompression, as_exact_compression, core_start
+from .flow_loop import FlowLoop
+from .flows import GradientFlow
 from .loop import Loop, Setup
 from .methods import Method
 from .problems import Problem
 from .quantities import ON_FULL_LAYERS
 from .recording import Record, Stop
+from .step_loop import StepLoop
+from .times import ExplicitTimes, Times
 from .trajectory import State, Trajectory
 
 __all__ = ["run"]
@@ -24,9 +28,10 @@ LARGEST_STEP = 2**62
 def run(
     problem: Problem,
     weights: Sequence[ArrayLike] | Trajectory,
-    method: Method | None = None,
+    method: Method | GradientFlow | None = None,
     *,
-    n_steps: int,
+    n_steps: int | None = None,
+    until: float | None = None,
     record: Record | None = None,
     stop: Stop | None = None,
     rng: int | np.random.Generator | None = None,
@@ -43,10 +48,13 @@ def run(
     weights : sequence of array_like, shape (d_j, d_{j-1}), or Trajectory
         The layers, all float64 or all float32, which is the dtype of the run; or the result of an
         earlier run, which goes on bit for bit as if it had not been interrupted. Not modified.
-    method : Method, optional
-        How to step. A trajectory brings its own; another method starts with fresh state.
+    method : Method or GradientFlow, optional
+        How to step. A trajectory brings its own; another method starts with fresh state. A flow
+        goes on from a flow only, and steps from steps; `trajectory.weights` begin anew.
     n_steps : int
-        Steps to add, at least 0.
+        Steps to add, at least 0. Not with a flow.
+    until : float
+        Time at which a flow ends, counted from its time 0, in place of `n_steps`.
     record : Record, optional
         What to record and when; the loss at 200 log-spaced steps if not given, or what the
         trajectory recorded. Step 0 and the last step are always recorded.
@@ -79,8 +87,8 @@ def run(
 
     Notes
     -----
-    Gradient descent, momentum, GroupRMSprop and EndToEndDescent commute with rotations, and
-    gradients stay in the span of what is next to a width. So hidden widths count as
+    Gradient descent, momentum, GroupRMSprop, EndToEndDescent and gradient flow commute with
+    rotations, and gradients stay in the span of what is next to a width. So hidden widths count as
     min(d_j, d_{j-1} + d_{j+1}), and for `TargetMatrix` and squared `Regression` d_0 as rank + d_1
     and d_N as rank + d_{N-1}, with the rank of target or data. From an input of width 8 on, where
     no mini-batches are drawn, that of a squared `Regression` is also rotated to the right singular
@@ -108,17 +116,70 @@ def run(
     """
     wish = as_exact_compression(exact_compression)
     setup = _check(problem, weights, method, record, stop, rng, wish)
-    n_steps = as_count(n_steps, "n_steps", 0, LARGEST_STEP - setup.state.step)
-    setup.method.check_steps(setup.state.step + n_steps)
     if progress is not None and not isinstance(progress, bool | np.bool_):
         raise TypeError(f"progress: expected a bool or None, got {type(progress).__name__}")
-    return Loop(setup, n_steps, as_threads(threads)).execute(progress)
+    return _loop(setup, n_steps, until, as_threads(threads)).execute(progress)
+
+
+def _loop(setup: Setup, n_steps: int | None, until: float | None, threads: int) -> Loop:
+    method = setup.method
+    if isinstance(method, GradientFlow):
+        times = _check_flow(setup, n_steps)
+        end = _as_until(until, setup.state.time[0])
+        return FlowLoop(setup, method, times, end, threads)
+    if until is not None:
+        kind = type(method).__name__
+        raise ValueError(f"until: expected a GradientFlow, which runs until a time, got {kind}")
+    if n_steps is None:
+        raise TypeError("n_steps: expected the number of steps to add, got none")
+    if isinstance(setup.record.times, ExplicitTimes):
+        kind = type(method).__name__
+        raise ValueError(f"record: expected steps, as {kind} is not a flow, got times")
+    _check_same_kind(setup, "n_steps")
+    n_steps = as_count(n_steps, "n_steps", 0, LARGEST_STEP - setup.state.step)
+    method.check_steps(setup.state.step + n_steps)
+    return StepLoop(setup, method, n_steps, threads)
+
+
+def _check_flow(setup: Setup, n_steps: int | None) -> Times:
+    """Raise unless a flow can begin like this; return the times of its records."""
+    if n_steps is not None:
+        raise ValueError("n_steps: expected until=TIME in its place, as the method is a flow")
+    if setup.record.times is None:
+        raise ValueError("record: expected times, as the method is a flow, got steps")
+    if "learning_rate" in setup.record.names:
+        raise ValueError("record: expected no learning_rate, as a flow has none")
+    dtype = setup.weights[0].dtype
+    if dtype != np.float64:
+        raise TypeError(f"weights: expected float64, as the method is a flow, got {dtype}")
+    _check_same_kind(setup, "until")
+    return setup.record.times
+
+
+def _check_same_kind(setup: Setup, how: str) -> None:
+    earlier = setup.earlier
+    if earlier is None or isinstance(earlier.method, GradientFlow) == (how == "until"):
+        return
+    ours, theirs = ("a flow", "steps") if how == "until" else ("steps", "a flow")
+    raise ValueError(
+        f"weights: expected a trajectory of {ours} to go on from, got one of {theirs}; pass "
+        "trajectory.weights to begin a new one"
+    )
+
+
+def _as_until(until: float | None, present: float) -> float:
+    if until is None:
+        raise TypeError("until: expected the time at which the flow ends, got none")
+    end = as_real(until, "until", minimum=0.0)
+    if end < present:
+        raise ValueError(f"until: expected a time >= {present!r}, where the run is, got {end!r}")
+    return end
 
 
 def _check(
     problem: Problem,
     weights: Sequence[ArrayLike] | Trajectory,
-    method: Method | None,
+    method: Method | GradientFlow | None,
     record: Record | None,
     stop: Stop | None,
     rng: int | np.random.Generator | None,
@@ -132,7 +193,7 @@ def _check(
     stop = Stop() if stop is None else stop
     if not isinstance(problem, Problem):
         raise _wrong_type(problem, Problem, "problem")
-    if not isinstance(method, Method):
+    if not isinstance(method, Method | GradientFlow):
         raise _wrong_type(method, Method, "method")
     if not isinstance(record, Record):
         raise _wrong_type(record, Record, "record")
@@ -144,7 +205,7 @@ def _check(
     method.check_network(widths, record.names)
     _check_knowledge(problem, record)
     state = State(0, (0.0, 0.0), None, {}) if earlier is None else earlier.state
-    draws = method.batch_size is not None and state.seed is None
+    draws = isinstance(method, Method) and method.batch_size is not None and state.seed is None
     if rng is not None or draws:
         state = replace(state, seed=seed_from(rng))
     return Setup(

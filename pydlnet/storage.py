@@ -19,11 +19,16 @@ from numpy.typing import NDArray
 
 from ._validation import freeze, widths_of
 from .compression import Compression
+from .flows import GradientFlow
 from .methods import method_from_dict
 from .recording import record_from_dict
 from .trajectory import State, Trajectory
 
 __all__ = ["open_trajectory", "save"]
+
+# Numbers of a flow besides its layers, as `_core.flow_state` names them; the last ones are counts.
+FLOW_NUMBERS = ("begin_time", "step_size", "last_error", "first_time")
+FLOW_COUNTS = ("n_accepted", "n_rejected", "n_gradients")
 
 # The layout of the state group; a file of another layout is refused.
 LAYOUT = 2
@@ -165,10 +170,10 @@ def _state_dataset(trajectory: Trajectory) -> xr.Dataset:
     for b, layers in enumerate(state.method["buffers"]):
         arrays.update(_numbered(f"buffer_{b}", layers, "core_width"))
     arrays.update(_compressed(state))
-    arrays["numbers"] = (
-        ("number",),
-        np.array([*state.time, state.method["mean_square"]], dtype=np.float64),
-    )
+    is_flow = isinstance(trajectory.method, GradientFlow)
+    names = FLOW_NUMBERS if is_flow else ("mean_square",)
+    numbers = [*state.time, *(state.method[name] for name in names)]
+    arrays["numbers"] = (("number",), np.array(numbers, dtype=np.float64))
     counts = {
         "depth": len(trajectory.weights),
         "finite": int(_are_finite(trajectory.weights)),
@@ -176,11 +181,16 @@ def _state_dataset(trajectory: Trajectory) -> xr.Dataset:
         # As text: a seed takes all 64 bits, which not every format's attributes hold.
         "step": str(state.step),
         "seed": "none" if state.seed is None else str(state.seed),
-        "n_updates": str(state.method["n_updates"]),
+        # As text as well: all of their digits.
+        **{name: str(state.method[name]) for name in _counts(is_flow)},
         "compression": _kind(state.compression),
         "diagonal": int(state.compression is not None and state.compression.diagonal),
     }
     return xr.Dataset(arrays, attrs={**counts, "status": trajectory.status})
+
+
+def _counts(is_flow: bool) -> tuple[str, ...]:
+    return FLOW_COUNTS if is_flow else ("n_updates",)
 
 
 def _numbered(prefix: str, layers: list[NDArray[Any]], dim: str) -> dict[str, Any]:
@@ -217,11 +227,13 @@ def _assemble(data: xr.Dataset, state: xr.Dataset) -> Trajectory:
     attributes: Mapping[str, Any] = state.attrs
     record = record_from_dict(json.loads(data.attrs.pop("record")))
     del data.attrs["pydlnet_layout"]
-    total, lost, mean_square = (float(x) for x in state["numbers"].values)
+    method = method_from_dict(json.loads(data.attrs["method"]))
+    is_flow = isinstance(method, GradientFlow)
+    total, lost, *others = (float(x) for x in state["numbers"].values)
     method_state = {
         "buffers": [_layers(state, f"buffer_{b}") for b in range(int(attributes["n_buffers"]))],
-        "mean_square": mean_square,
-        "n_updates": int(attributes["n_updates"]),
+        **dict(zip(FLOW_NUMBERS if is_flow else ("mean_square",), others, strict=True)),
+        **{name: int(attributes[name]) for name in _counts(is_flow)},
     }
     seed = None if attributes["seed"] == "none" else int(attributes["seed"])
     weights = _layers(state, "weights")
@@ -230,7 +242,7 @@ def _assemble(data: xr.Dataset, state: xr.Dataset) -> Trajectory:
         data,
         weights if compression is None else [freeze(layer) for layer in weights],
         str(attributes["status"]),
-        method_from_dict(json.loads(data.attrs["method"])),
+        method,
         record,
         State(
             int(attributes["step"]),

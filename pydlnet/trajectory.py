@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ._validation import widths_of
 from .compression import Compression
+from .flows import GradientFlow
 from .methods import Method
 from .problems import Problem
 from .quantities import Variable
@@ -38,14 +39,16 @@ class State:
     Parameters
     ----------
     step : int
-        Absolute step.
+        Absolute step; of a flow, number of the last record.
     time : tuple of float
-        Sum of the rates, and what rounding has taken from it.
+        Sum of the rates, and what rounding has taken from it; the time of a flow, and 0.
     seed : int or None
         Of the mini-batches; None as long as nothing was drawn.
     method : dict
         What the method remembers: `buffers` (lists of layer-shaped arrays), `mean_square`,
-        `n_updates`. Empty as long as it remembers nothing.
+        `n_updates`. Of a flow: `buffers` (the layers where the step in progress begins, and those
+        where the flow has begun) and its numbers, as `_core.flow_state` gives them. Empty as long
+        as it remembers nothing.
     compression : Compression or None
         Coordinates that the core works in, if they are not those of the full network.
     layers : list of ndarray, shape (c_j, c_{j-1})
@@ -73,13 +76,15 @@ class Trajectory:
         goes on from its own layers.
     status : str
         Why the run ended: "converged" (a stop condition was met), "finished" (all steps taken),
-        "diverged" (the loss is not finite), "time_limit" or "interrupted".
-    method : Method
+        "diverged" (the loss is not finite), "time_limit", "interrupted", or "step_too_small" (a
+        flow cannot go on, as the gradient has a singularity there).
+    method : Method or GradientFlow
         Takes over when the run is continued without another one.
     record : Record
         Likewise.
     step : int
-        The last step, counted from the start of the whole trajectory.
+        The last step, counted from the start of the whole trajectory; of a flow, the number of its
+        last record.
     problem : Problem or None
         What the last call of `run` minimised; None if the trajectory was opened from a file, which
         knows its problem by description only.
@@ -88,7 +93,7 @@ class Trajectory:
     data: xr.Dataset
     weights: list[NDArray[Any]]
     status: str
-    method: Method
+    method: Method | GradientFlow
     record: Record
     state: State = field(repr=False)
     problem: Problem | None = field(default=None, repr=False)
@@ -129,8 +134,10 @@ class Trajectory:
     def __repr__(self) -> str:
         """Show how it ended and what was recorded."""
         recorded = ", ".join(map(str, self.data.data_vars))
+        is_flow = isinstance(self.method, GradientFlow)
+        place = f"time {self.state.time[0]:g}" if is_flow else f"step {self.step}"
         return (
-            f"<Trajectory: {self.status} at step {self.step}, widths {self.widths}, "
+            f"<Trajectory: {self.status} at {place}, widths {self.widths}, "
             f"{self.data.sizes['step']} records of {recorded}>"
         )
 
@@ -196,7 +203,7 @@ def _with_variables_of(data: xr.Dataset, other: xr.Dataset) -> xr.Dataset:
 
 def describe_run(
     problem: dict[str, Any],
-    method: Method,
+    method: Method | GradientFlow,
     widths: Sequence[int],
     **others: Any,
 ) -> dict[str, Any]:

@@ -183,6 +183,33 @@ def test_a_diverged_run_is_saved_and_has_an_exit_code(call, write):
     assert out.split()[-1] in ("inf", "nan")
 
 
+def test_a_flow_runs_until_a_time(call, write, tmp_path):
+    keys = [
+        ('kind = "GradientDescent"\nlearning_rate = 0.1', 'kind = "GradientFlow"\nrtol = 1e-9'),
+        ("n_steps = 1000", "until = 5.0"),
+        ('"singular_values"]', '"singular_values"]\ntimes = [1.0, 2.0]'),
+        ("loss = 1e-6", "loss = 1e-60"),
+    ]
+    code, out, _ = call("run", write(BASIC, *keys))
+    assert code == 0
+    assert "time 5, earlier if the loss is at most 1e-60" in out
+    assert "4 records at most" in out
+    assert "finished at time 5 after" in out
+    assert dln.open(tmp_path / "try.nc").data["time"].values.tolist() == [0.0, 1.0, 2.0, 5.0]
+    _, out, _ = call("show", tmp_path / "try.nc")
+    assert "finished at time 5" in out
+    assert re.search(r"^ *time +loss$", out, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("end", "message"),
+    [("n_steps = 5", "unknown key 'n_steps'"), ("until = -1.0", "run.until"), ("rng = 1", "until")],
+)
+def test_mistakes_about_a_flow(fails, end, message):
+    method = ('kind = "GradientDescent"\nlearning_rate = 0.1', 'kind = "GradientFlow"')
+    assert message in fails(method, ("n_steps = 1000", end))
+
+
 def test_mini_batches_from_the_run_section(call, write):
     np.savez("data.npz", inputs=np.eye(4), outputs=np.ones((4, 1)))
     text = 'data = "data.npz"\n' + BASIC

@@ -145,3 +145,13 @@ def test_modes_below_one():
 def test_modes_that_are_no_integer(modes):
     with pytest.raises(TypeError, match="modes: expected an integer, got"):
         dln.plot.singular_values(dataset(), modes=modes)
+
+
+def test_a_flow_is_drawn_over_its_time():
+    problem, weights = dln.TargetMatrix(np.eye(2)), dln.init.identity((2, 2, 2), 0.1)
+    record = dln.Record(["loss", "singular_values"])
+    found = dln.run(problem, weights, dln.GradientFlow(), until=3.0, record=record)
+    for axes in (dln.plot.loss(found), dln.plot.singular_values(found)):
+        assert axes.get_xlabel() == "time"
+        assert axes.get_xscale() == "symlog"
+        assert axes.lines[0].get_xdata().tolist() == found.data["time"].values.tolist()

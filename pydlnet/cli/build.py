@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import pydlnet as dln
-from pydlnet._validation import as_count, widths_of
+from pydlnet._validation import as_count, as_real, widths_of
 
 from .config import Config, check_keys
 from .signatures import Section, as_flag, call, find_kind, located, parameters
@@ -53,7 +53,7 @@ class Experiment:
     stop : pydlnet.Stop or None
         When to end early.
     run : dict of str to object
-        Keywords of `pydlnet.run`: n_steps, rng.
+        Keywords of `pydlnet.run`: n_steps or until, rng.
     notes : list of str
         What was done to the data, for the user.
     """
@@ -70,6 +70,11 @@ class Experiment:
     def widths(self) -> tuple[int, ...]:
         """Widths of the network, input first."""
         return widths_of(self.weights)
+
+    @property
+    def is_flow(self) -> bool:
+        """Whether it runs until a time, and not for a number of steps."""
+        return isinstance(self.method, dln.GradientFlow)
 
     def execute(self, **keywords: Any) -> dln.Trajectory:
         """Run, with keywords of `pydlnet.run` in place of those in the file."""
@@ -106,13 +111,14 @@ def build(config: Config) -> Experiment:
     notes: list[str] = []
     problem = _problem(sections["problem"], source, notes)
     weights = _start(sections["start"], problem.shape, source)
+    method = _by_kind("method", sections["method"], _methods())
     return Experiment(
         problem=problem,
         weights=weights,
-        method=_by_kind("method", sections["method"], _methods()),
+        method=method,
         record=_record(sections["record"]),
         stop=call("stop", dln.Stop, sections["stop"]) if sections["stop"] else None,
-        run=_run_keywords(sections["run"]),
+        run=_run_keywords(sections["run"], isinstance(method, dln.GradientFlow)),
         notes=notes,
     )
 
@@ -143,6 +149,7 @@ def _methods() -> dict[str, Callable[..., Any]]:
             dln.AdaGrad,
             dln.AdaDelta,
             dln.EndToEndDescent,
+            dln.GradientFlow,
         )
     }
 
@@ -224,16 +231,20 @@ def _record(section: Section) -> dln.Record:
     return record
 
 
-def _run_keywords(section: Section) -> dict[str, Any]:
+def _run_keywords(section: Section, is_flow: bool) -> dict[str, Any]:
+    end, other = ("until", "n_steps") if is_flow else ("n_steps", "until")
     known = [
         name
         for name in parameters(dln.run)
-        if name not in ("problem", "weights", "method", "record", "stop")
+        if name not in ("problem", "weights", "method", "record", "stop", other)
     ]
     check_keys(section, known, where="[run]")
-    if "n_steps" not in section:
-        raise ValueError("[run]: n_steps is missing")
-    as_count(section["n_steps"], "run.n_steps", 0, _MOST_STEPS)
+    if end not in section:
+        raise ValueError(f"[run]: {end} is missing")
+    if is_flow:
+        as_real(section[end], "run.until", minimum=0.0)
+    else:
+        as_count(section[end], "run.n_steps", 0, _MOST_STEPS)
     return dict(section)
 
 

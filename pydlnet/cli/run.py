@@ -46,10 +46,12 @@ def run_file(path: Path, settings: list[str], *, dry_run: bool, overwrite: bool)
     experiment = build(config)
     if picture and "loss" not in experiment.record.names:
         raise ValueError('output.picture: needs "loss" in record.quantities')
-    experiment.method.check_steps(experiment.run["n_steps"])
+    if not experiment.is_flow:
+        experiment.method.check_steps(experiment.run["n_steps"])
     # The record of step 0 shows whether everything fits together, and how large a record is.
+    nothing: dict[str, Any] = {"until": 0.0} if experiment.is_flow else {"n_steps": 0}
     with noticing_interruption() as interruption:
-        start = experiment.execute(n_steps=0, progress=False)
+        start = experiment.execute(**nothing, progress=False)
     if interruption:
         print("interrupted before the first step; nothing is saved", file=sys.stderr)
         return 130
@@ -111,7 +113,7 @@ def _summary(config: Config, experiment: Experiment, output: Path, record: Any) 
         ("network", f"widths {widths}, {parameters:,} parameters, {experiment.weights[0].dtype}"),
         ("start", _keys(config.sections["start"])),
         ("method", " ".join(repr(experiment.method).split())),
-        ("steps", _steps(experiment)),
+        ("until" if experiment.is_flow else "steps", _end(experiment)),
         ("record", _records(experiment)),
         ("algebra", record.attrs["exact_algebra"]),
         ("output", f"{output}, {_size(experiment, record.nbytes)}"),
@@ -126,8 +128,9 @@ def _keys(section: dict[str, Any]) -> str:
     return f"{section['kind']}({keys})"
 
 
-def _steps(experiment: Experiment) -> str:
-    text = f"{experiment.run['n_steps']:,}"
+def _end(experiment: Experiment) -> str:
+    run, is_flow = experiment.run, experiment.is_flow
+    text = f"time {run['until']:g}" if is_flow else f"{run['n_steps']:,}"
     stop = experiment.stop
     if stop is None:
         return text
@@ -135,11 +138,16 @@ def _steps(experiment: Experiment) -> str:
     reasons = [f"the {name} is at most {limit:g}" for name, limit in limits if limit is not None]
     if stop.seconds is not None:
         reasons.append(f"{stop.seconds:g} s have passed")
-    return f"{text}, fewer as soon as {' or '.join(reasons)}" if reasons else text
+    less = "earlier if" if is_flow else "fewer as soon as"
+    return f"{text}, {less} {' or '.join(reasons)}" if reasons else text
 
 
 def _count(experiment: Experiment) -> int:
-    """Return how many records there are if the run goes to its last step."""
+    """Return how many records there are if the run goes to its end."""
+    if experiment.is_flow:
+        times, until = experiment.record.times, float(experiment.run["until"])
+        after = [] if times is None else times.after(0.0, until).tolist()
+        return 1 + len(after) + int([0.0, *after][-1] != until)
     last = experiment.run["n_steps"]
     scheduled = experiment.record.schedule.steps_between(0, last, _COUNTED)
     return len(scheduled) + (len(scheduled) < _COUNTED and scheduled[-1] != last)
@@ -162,7 +170,10 @@ def _size(experiment: Experiment, record_size: int) -> str:
 def _outcome(trajectory: dln.Trajectory) -> str:
     data = trajectory.data
     seconds = float(data.attrs["wall_seconds"])
-    text = f"{trajectory.status} after {trajectory.step:,} steps in {seconds:.2f} s"
+    gone = f"after {trajectory.step:,} steps"
+    if isinstance(trajectory.method, dln.GradientFlow):
+        gone = f"at time {trajectory.state.time[0]:g} after {data.attrs['n_accepted']:,} steps"
+    text = f"{trajectory.status} {gone} in {seconds:.2f} s"
     if "loss" in data:
         text += f", loss {float(data['loss'][-1]):.4g}"
     return f"{text}, {data.sizes['step']} records"

@@ -49,7 +49,7 @@ def _rows(trajectory: dln.Trajectory) -> list[tuple[str, str]]:
     widths = "-".join(str(int(width)) for width in attributes["widths"])
     variables = ", ".join(f"{name} {_sizes(array)}" for name, array in data.data_vars.items())
     return [
-        ("status", f"{trajectory.status} at step {trajectory.step:,}"),
+        ("status", f"{trajectory.status} at {_place(trajectory)}"),
         ("problem", _brief(json.loads(attributes["problem"]))),
         ("network", f"widths {widths}, {attributes['dtype']}"),
         ("method", " ".join(repr(trajectory.method).split())),
@@ -58,6 +58,12 @@ def _rows(trajectory: dln.Trajectory) -> list[tuple[str, str]]:
         ("time", f"{float(attributes['wall_seconds']):.2f} s"),
         ("made by", f"pydlnet {attributes['version']} ({attributes['instruction_set']})"),
     ]
+
+
+def _place(trajectory: dln.Trajectory) -> str:
+    if isinstance(trajectory.method, dln.GradientFlow):
+        return f"time {trajectory.state.time[0]:g}"
+    return f"step {trajectory.step:,}"
 
 
 def _brief(problem: dict[str, Any]) -> str:
@@ -76,8 +82,12 @@ def _records(trajectory: dln.Trajectory, columns: list[Any]) -> str:
     count = data.sizes["step"]
     chosen = np.unique(np.linspace(0, count - 1, min(count, _ROWS)).round().astype(int))
     picked = data[columns].isel(step=chosen)
+    if isinstance(trajectory.method, dln.GradientFlow):
+        axis, places = "time", [number(float(time)) for time in picked["time"].values]
+    else:
+        axis, places = "step", [str(int(step)) for step in picked["step"].values]
     rows = [
-        [str(int(step)), *(number(float(picked[name][i])) for name in columns)]
-        for i, step in enumerate(picked["step"].values)
+        [place, *(number(float(picked[name][i])) for name in columns)]
+        for i, place in enumerate(places)
     ]
-    return table(["step", *map(str, columns)], rows)
+    return table([axis, *map(str, columns)], rows)

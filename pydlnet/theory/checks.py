@@ -299,9 +299,10 @@ def _log_contraction(trajectory: Trajectory, found: Certificate) -> FloatArray:
 
 def _constant_rate(trajectory: Trajectory) -> float | None:
     """Return the rate if it was the same throughout."""
-    rate = trajectory.method.learning_rate
-    if not isinstance(rate, float):
+    method = trajectory.method
+    if not isinstance(method, GradientDescent) or not isinstance(method.learning_rate, float):
         return None
+    rate = method.learning_rate
     steps, times = trajectory.data["step"].values, trajectory.data["time"].values
     # The times are sums of rates, right to a few units in the last place.
     return rate if np.allclose(times, rate * steps, rtol=1e-12, atol=0.0) else None

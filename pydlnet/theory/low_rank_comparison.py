@@ -7,6 +7,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from .._validation import FloatArray, as_real
+from ..methods import Method
 from ..modes import track_modes
 from ..trajectory import Trajectory
 from .end_to_end_comparison import depth_of
@@ -113,7 +114,7 @@ def _check_applies(trajectory: Trajectory, allowed: float) -> float:
     why = None
     if "time" not in trajectory.data.coords:
         why = f"{type(method).__name__} has no time of gradient flow"
-    elif method.batch_size is not None:
+    elif isinstance(method, Method) and method.batch_size is not None:
         why = f"batch_size={method.batch_size} makes the gradients random"
     elif imbalance > allowed:
         why = f"the layers are not balanced ({imbalance:.3g} > balance_tolerance = {allowed:g})"
