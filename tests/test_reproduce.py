@@ -23,6 +23,7 @@ from pydlnet.reproduce import (
     gas_depth,
     gas_settings,
     report,
+    rule_curves,
     sensors,
     two_points,
 )
@@ -254,7 +255,14 @@ def test_rates_that_diverge_do_not_count(made_up):
 
 
 @pytest.mark.parametrize(
-    "part", [gas_depth.depth_part, gas_depth.adaptive_part, deep_starts.part, gas_settings.part]
+    "part",
+    [
+        rule_curves.part,
+        gas_depth.depth_part,
+        gas_depth.adaptive_part,
+        deep_starts.part,
+        gas_settings.part,
+    ],
 )
 def test_every_part_on_sensors_comes_to_an_end(part, made_up, tmp_path):
     done = part(made_up, QUIET, SMALL)
@@ -268,6 +276,22 @@ def test_every_part_on_sensors_comes_to_an_end(part, made_up, tmp_path):
     for outcome in done.outcomes:
         assert outcome.claim
         assert "nan" not in outcome.measured
+
+
+@pytest.mark.facts
+def test_networks_follow_the_end_to_end_rule_to_first_order_in_the_rate(made_up):
+    """Whatever their hidden width: Theorem 1 of Arora, Cohen & Hazan 2018."""
+    data = rule_curves.part(made_up, QUIET, depth_gain.Size(200, 2)).data
+    gaps = abs(data["loss_width_1"] / data["loss_rule"] - 1.0).max("step")
+    assert float(gaps.min()) > 1e-6  # a network is not the rule,
+    assert float(gaps.max()) < 0.02
+    ratio = gaps.sel(fraction=0.5) / gaps.sel(fraction=0.25)
+    np.testing.assert_allclose(ratio, 2.0, rtol=0.35)  # but nearer, the smaller the rate
+    np.testing.assert_allclose(data["loss_width_16"], data["loss_width_1"], rtol=1e-9)
+    assert (
+        float(abs(data["loss_width_1"].sel(depth=2) / data["loss_rule"].sel(depth=3) - 1).max())
+        > 0.1
+    )
 
 
 def test_acceleration_says_which_data_it_uses(monkeypatch):
