@@ -202,7 +202,8 @@ def _check(
     layers = as_weights(weights) if earlier is None else earlier.weights
     widths = widths_of(layers)
     problem.check_shape(widths)
-    method.check_network(widths, record.names)
+    if isinstance(method, Method):
+        method.check_network(widths, record.names)
     _check_knowledge(problem, record)
     state = State(0, (0.0, 0.0), None, {}) if earlier is None else earlier.state
     draws = isinstance(method, Method) and method.batch_size is not None and state.seed is None

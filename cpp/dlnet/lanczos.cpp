@@ -143,11 +143,15 @@ class ExtremeSearch::Lanczos {
   bool advance(bool largest, bool smallest, double seconds) {
     using Time = std::chrono::steady_clock;
     const auto began = Time::now();
-    while ((largest && !largest_.n_products) || (smallest && !smallest_.n_products)) {
-      if (std::chrono::duration<double>(Time::now() - began).count() >= seconds) return false;
+    const auto is_over = [&] {
+      return (!largest || largest_.n_products > 0) && (!smallest || smallest_.n_products > 0);
+    };
+    // A product at the least, or a search in slices of nothing would never end.
+    while (!is_over()) {
       extend();
+      if (std::chrono::duration<double>(Time::now() - began).count() >= seconds) break;
     }
-    return true;
+    return is_over();
   }
 
  private:

@@ -80,9 +80,9 @@ def compare_end_to_end(trajectory: Trajectory, problem: Problem | None = None) -
     True
     """
     minimised = problem_of(trajectory, problem)
-    _check_applies(trajectory)
+    method = _check_applies(trajectory)
     data, matrices = trajectory.data, recorded_end_to_end(trajectory)
-    rule = _rule(trajectory, minimised, matrices[0])
+    rule = _rule(trajectory, method, minimised, matrices[0])
     on_curve = rule["end_to_end"].values
     return data.assign(
         {
@@ -172,7 +172,7 @@ def start_imbalance(trajectory: Trajectory) -> float:
     return relative_imbalance(first if is_known else trajectory.weights)
 
 
-def _check_applies(trajectory: Trajectory) -> None:
+def _check_applies(trajectory: Trajectory) -> GradientDescent:
     method, why = trajectory.method, None
     if not isinstance(method, GradientDescent):
         why = f"{type(method).__name__} is not GradientDescent"
@@ -180,17 +180,18 @@ def _check_applies(trajectory: Trajectory) -> None:
         why = f"batch_size={method.batch_size} makes the gradients random"
     if why:
         raise ValueError(f"trajectory: the end-to-end rule does not apply because {why}")
+    return method
 
 
-def _rule(trajectory: Trajectory, problem: Problem, start: FloatArray) -> xr.Dataset:
+def _rule(
+    trajectory: Trajectory, method: GradientDescent, problem: Problem, start: FloatArray
+) -> xr.Dataset:
     """Return the rule's losses and matrices at the steps of a run, NaN from its divergence on."""
     steps, times = trajectory.data["step"].values, trajectory.data["time"].values
     curve = run(
         problem,
         [start],
-        EndToEndDescent(
-            trajectory.method.learning_rate, depth_of(trajectory), trajectory.method.weight_decay
-        ),
+        EndToEndDescent(method.learning_rate, depth_of(trajectory), method.weight_decay),
         n_steps=int(steps[-1]),
         record=Record(["loss", "end_to_end"], steps=steps),
         progress=False,

@@ -11,6 +11,7 @@ import xarray as xr
 
 from .. import _core, metrics
 from .._validation import FloatArray, as_real, hint
+from ..methods import Method
 from ..problems import Problem
 from ..trajectory import Trajectory
 from .checks import check, problem_of
@@ -240,9 +241,9 @@ def _require_flow(run: _Run) -> None:
     imbalance = start_imbalance(run.trajectory)
     if times is None or not np.isfinite(times.values).all():
         raise ValueError(f"{type(method).__name__} has no time of gradient flow")
-    if getattr(method, "batch_size", None) is not None:
+    if isinstance(method, Method) and method.batch_size is not None:
         raise ValueError(f"batch_size={method.batch_size} makes the gradients random")
-    if getattr(method, "weight_decay", 0.0) != 0.0:
+    if method.weight_decay != 0.0:
         raise ValueError(f"weight_decay={method.weight_decay:g}: the solutions are without")
     if not imbalance <= run.balance_tolerance:
         raise ValueError(
