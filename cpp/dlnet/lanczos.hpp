@@ -37,8 +37,8 @@ class ExtremeSearch {
   ~ExtremeSearch();
 
   SymmetricOperator& matrix();
-  // For about `seconds`, at least one product; returns whether those that are wanted are found. What
-  // is found does not depend on what else is wanted, nor on how the search is cut into slices.
+  // For about `seconds`, at least one product; returns whether those that are wanted are found.
+  // What is found does not depend on what else is wanted, nor on how the search is cut into slices.
   bool advance(bool largest, bool smallest, double seconds);
   // Valid once found.
   const Extreme& largest() const;

@@ -173,14 +173,16 @@ def start_imbalance(trajectory: Trajectory) -> float:
 
 
 def _check_applies(trajectory: Trajectory) -> GradientDescent:
-    method, why = trajectory.method, None
+    method = trajectory.method
     if not isinstance(method, GradientDescent):
-        why = f"{type(method).__name__} is not GradientDescent"
-    elif method.batch_size is not None:
-        why = f"batch_size={method.batch_size} makes the gradients random"
-    if why:
-        raise ValueError(f"trajectory: the end-to-end rule does not apply because {why}")
+        raise _does_not_apply(f"{type(method).__name__} is not GradientDescent")
+    if method.batch_size is not None:
+        raise _does_not_apply(f"batch_size={method.batch_size} makes the gradients random")
     return method
+
+
+def _does_not_apply(why: str) -> ValueError:
+    return ValueError(f"trajectory: the end-to-end rule does not apply because {why}")
 
 
 def _rule(
