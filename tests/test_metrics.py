@@ -191,7 +191,7 @@ def test_wrong_shapes(name):
         getattr(dln.metrics, name)(np.ones((3, 2)), np.ones((2, 3)))
 
 
-@pytest.mark.parametrize("name", dln.metrics.__all__)
+@pytest.mark.parametrize("name", [name for name in dln.metrics.__all__ if name.islower()])
 def test_the_docstring_says_what_is_raised(name):
     """All of them check their arguments."""
     assert (

@@ -202,7 +202,7 @@ def test_all_parts_are_written(tmp_path, monkeypatch):
                 assert {"long_name", "units", "reference"} <= set(variable.attrs)
         assert (tmp_path / f"{name}.png").stat().st_size > 10_000
         assert (tmp_path / f"{name}.svg").exists()
-    assert "Seed 2" in (tmp_path / "summary.md").read_text()
+    assert "- seed: 2" in (tmp_path / "summary.md").read_text()
 
 
 def test_the_full_grid_is_the_papers(monkeypatch):

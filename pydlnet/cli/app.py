@@ -102,7 +102,8 @@ def run(
 @app.command(epilog=_EXIT_CODES)
 def reproduce(
     experiment: Annotated[
-        str, typer.Argument(help="Which paper: acceleration.", metavar="EXPERIMENT")
+        str,
+        typer.Argument(help="acceleration, convergence or low-rank.", metavar="EXPERIMENT"),
     ],
     full: Annotated[
         bool, typer.Option("--full", help="The paper's whole grid instead of some minutes' worth.")
