@@ -94,6 +94,26 @@ def test_the_gap_halves_with_the_rate_from_balanced_layers_and_not_from_others()
     assert uneven > 0.1
 
 
+@pytest.mark.parametrize("first", [0.0, 1e-4], ids=["zero", "small"])
+def test_growing_layers_do_not_hide_that_they_were_not_balanced(first):
+    start = [first * np.eye(2), 1e-2 * np.eye(2)]
+
+    def of(quantities):
+        trajectory = dln.run(
+            dln.TargetMatrix(np.diag([3.0, 1.0])),
+            start,
+            dln.GradientDescent(0.01),
+            n_steps=800,
+            record=dln.Record(quantities),
+        )
+        return theory.overlay(trajectory, predictions=["modes", "end_to_end_rule"])
+
+    known, unknown = of("weights"), of(["loss", "end_to_end"])
+    for data in (known, unknown):
+        assert "not balanced" in json.loads(data.attrs["does_not_apply"])["modes"]
+    assert unknown.attrs["relative_imbalance"] >= known.attrs["relative_imbalance"] > 0.5
+
+
 @pytest.mark.parametrize("rate", [np.full(600, RATE), lambda step: RATE], ids=["array", "function"])
 def test_rates_of_every_kind(rate):
     data = theory.compare_end_to_end(balanced_run(dln.GradientDescent(rate)))

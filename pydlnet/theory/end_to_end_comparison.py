@@ -1,5 +1,6 @@
 """The end-to-end matrix of a run beside the curve that the end-to-end rule gives it."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from ..recording import Record
 from ..simulate import run
 from ..trajectory import Trajectory
 from .checks import problem_of
+from .end_to_end import direction
 from .low_rank import relative_imbalance
 
 __all__ = ["compare_end_to_end", "depth_of", "recorded_end_to_end", "start_imbalance"]
@@ -39,8 +41,9 @@ def compare_end_to_end(trajectory: Trajectory, problem: Problem | None = None) -
         `end_to_end_gap`, ||W - W_rule||_F / ||W||_F; and, where the loss was recorded,
         `rule_loss_gap`, the loss minus that of the rule. NaN where a matrix is not recorded or not
         finite, and once the rule has diverged. The attribute `relative_imbalance` has the largest
-        imbalance of neighbouring layers as a share of the largest squared norm of a layer: of the
-        start if `weights` were recorded, else of the final layers.
+        imbalance of neighbouring layers as a share of the largest squared norm of a layer at the
+        start: from `weights` if they were recorded, else, without weight decay, at most that, from
+        the final layers.
 
     Raises
     ------
@@ -155,21 +158,41 @@ def _product(layers: tuple[FloatArray, ...]) -> FloatArray:
 
 
 def start_imbalance(trajectory: Trajectory) -> float:
-    """Return the relative imbalance of the first layers known: of the start, or the final ones.
+    """Return the relative imbalance of the start, or what it can have been at most.
 
     Parameters
     ----------
     trajectory : Trajectory
-        Any.
+        That has recorded `end_to_end` or `weights`.
 
     Returns
     -------
     float
-        At least 0; NaN for layers that are not finite.
+        At least 0; NaN for layers that are not finite. Where the first layers are not known, the
+        imbalance of the final ones as a share of ||W(0)||_F^(2/N), or of their own largest squared
+        norm if that is less: layers that grow hide how unlike they were.
+
+    Raises
+    ------
+    ValueError
+        If neither was recorded, or neither at step 0.
+
+    Notes
+    -----
+    Gradient flow keeps the imbalance, and as ||W||_F is at most the product of the ||W_j||_F, the
+    largest ||W_j||_F^2 of the start is at least ||W(0)||_F^(2/N).
     """
     first = [layers[0] for layers in _recorded_layers(trajectory)]
-    is_known = bool(first) and all(np.isfinite(layer).all() for layer in first)
-    return relative_imbalance(first if is_known else trajectory.weights)
+    if first and all(np.isfinite(layer).all() for layer in first):
+        return relative_imbalance(first)
+    final = trajectory.weights
+    share = relative_imbalance(final)
+    if not share > 0.0:
+        return share
+    size, _ = direction(recorded_end_to_end(trajectory)[0])
+    largest = max(direction(layer.astype(np.float64))[0] for layer in final)
+    root = size ** (1.0 / len(final))
+    return share * max(1.0, largest / root) ** 2 if root > 0.0 else math.inf
 
 
 def _check_applies(trajectory: Trajectory) -> GradientDescent:

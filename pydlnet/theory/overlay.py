@@ -58,8 +58,8 @@ def overlay(
         Which of "certificate", "modes", "infinite_depth" and "end_to_end_rule"; all if not given.
     balance_tolerance : float, default 1e-2
         Imbalance of the layers up to which modes are taken to be those of balanced layers, as a
-        share of the largest squared norm of a layer: at the start if `weights` were recorded, else
-        of the final layers.
+        share of the largest squared norm of a layer at the start: from `weights` if they were
+        recorded, else from the final layers, whose imbalance is a share of ||W(0)||_F^(2/N).
     alignment_tolerance : float, default 1e-3
         Share of W(0) and of the target, in norm, that may lie outside of common singular vectors.
 
