@@ -25,9 +25,10 @@ class GradientFlow(Settings):
     ----------
     rtol : float, default 1e-8
         Relative tolerance, at least 2.2e-14.
-    atol : float, default 1e-12
+    atol : float, default 1e-50
         Absolute tolerance, at least 0. The error e_j of a step in layer j keeps
-        ||e_j||_F <= atol + rtol ||W_j||_F.
+        ||e_j||_F <= atol + rtol ||W_j||_F. Near a saddle the error grows like the layers: from a
+        small start this has to be far below rtol ||W_j(0)||_F.
     weight_decay : float, default 0
         Coefficient of W_j in the gradient, at least 0.
 
@@ -62,7 +63,7 @@ class GradientFlow(Settings):
     """
 
     rtol: float = 1e-8
-    atol: float = 1e-12
+    atol: float = 1e-50
     weight_decay: float = 0.0
 
     _not_negative: ClassVar[tuple[str, ...]] = ("atol", "weight_decay")

@@ -200,6 +200,23 @@ def test_it_is_the_solution_of_the_equation(case, widths, weight_decay):
     assert found.data["gradient_norm"].values[-1] == pytest.approx(norm, rel=1e-6, abs=1e-8)
 
 
+@pytest.mark.parametrize("size", [1e-8, 1e-12, 1e-20])
+def test_small_starts_leave_the_saddle_at_the_right_time(size):
+    # Two layers with singular values a: a^2 follows the logistic curve [Saxe et al. 2014].
+    target = np.diag([3.0, 1.0])
+    escape = np.log(1.0 / size) / 3.0
+    times = escape * np.array([0.5, 0.9, 1.0, 1.1])
+    found = run(
+        times[-1],
+        dln.Record("singular_values", times=times),
+        problem=dln.TargetMatrix(target),
+        weights=[size * np.eye(2)] * 2,
+    )
+    grown = size**2 * np.exp(np.outer(2.0 * times, [3.0, 1.0]))
+    strengths = grown / (1.0 + (grown - size**2) / [3.0, 1.0])
+    np.testing.assert_allclose(found.data["singular_value"][1:], strengths, rtol=1e-7)
+
+
 def test_between_the_ends_of_steps_it_is_as_good_as_there():
     # Hundreds of times in less than fifty steps, down to where stability limits their length. The
     # interpolant of DOP853 is wrong by 2e-6 there.
