@@ -6,6 +6,7 @@ Each curve is compared with one computed another way, and refused where its theo
 import itertools
 import json
 import re
+import warnings
 
 import numpy as np
 import pytest
@@ -112,6 +113,25 @@ def test_growing_layers_do_not_hide_that_they_were_not_balanced(first):
     for data in (known, unknown):
         assert "not balanced" in json.loads(data.attrs["does_not_apply"])["modes"]
     assert unknown.attrs["relative_imbalance"] >= known.attrs["relative_imbalance"] > 0.5
+
+
+def test_numbers_beyond_the_range_are_infinite_without_a_word():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        far = dln.run(
+            dln.TargetMatrix(np.eye(2)),
+            [1e100 * np.eye(2)] * 2,
+            dln.GradientFlow(),
+            until=1.0,
+            record=dln.Record("weights"),
+        )
+        assert far.status == "diverged"
+        np.testing.assert_array_equal(theory.overlay(far)["mode_loss"], [np.inf])
+        record = dln.Record(["loss", "end_to_end"], every=1)
+        start = network(WIDTHS, scale=0.5)
+        wild = dln.run(PROBLEM, start, dln.GradientDescent(1e300), n_steps=9, record=record)
+        assert theory.compare_end_to_end(wild).attrs["relative_imbalance"] > 1.0
+        theory.overlay(wild)
 
 
 @pytest.mark.parametrize("rate", [np.full(600, RATE), lambda step: RATE], ids=["array", "function"])

@@ -192,7 +192,8 @@ def start_imbalance(trajectory: Trajectory) -> float:
     size, _ = direction(recorded_end_to_end(trajectory)[0])
     largest = max(direction(layer.astype(np.float64))[0] for layer in final)
     root = size ** (1.0 / len(final))
-    return share * max(1.0, largest / root) ** 2 if root > 0.0 else math.inf
+    growth = max(1.0, largest / root) if root > 0.0 else math.inf
+    return share * growth * growth  # not a power, which would raise where a product is infinite
 
 
 def _check_applies(trajectory: Trajectory) -> GradientDescent:

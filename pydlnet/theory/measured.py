@@ -82,7 +82,8 @@ class Measured:
 
     def _half_square(self, end_to_end: FloatArray) -> float:
         difference = end_to_end - self._distance.target
-        return 0.5 * self._distance.scale * float(np.sum(difference * difference))
+        with np.errstate(over="ignore"):  # of layers that diverge
+            return 0.5 * self._distance.scale * float(np.sum(difference * difference))
 
     def _of_end_to_end(self, function: Callable[[FloatArray], float], name: str) -> FloatArray:
         if "end_to_end" in self._data:

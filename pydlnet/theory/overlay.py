@@ -215,18 +215,21 @@ def _mode_curves(run: _Run, depth: float, name: str, reference: str) -> Curves:
         times = depth_of(run.trajectory) * times
     modes = mode_strength(times, targets, starts, depth)
     strengths = -np.sort(-np.abs(modes), axis=1)
-    squares = np.sum((modes - targets) ** 2, axis=1)
-    loss = 0.5 * distance.scale * squares + distance.smallest
+    with np.errstate(over="ignore"):  # far from a target the loss is infinite
+        squares = np.sum((modes - targets) ** 2, axis=1)
+        loss = 0.5 * distance.scale * squares + distance.smallest
     what = "under gradient flow from aligned balanced layers"
     what += " in the limit of many layers" if depth == math.inf else ""
     variables = {
         f"{name}_strength": _labelled(strengths, f"singular values of W {what}", reference, "mode"),
         f"{name}_loss": _labelled(loss, f"loss {what}", reference),
     }
-    errors = {
-        f"{name}_strength_error": (_singular_values(run) - strengths, "mode"),
-        **({f"{name}_loss_error": (run.data["loss"].values - loss,)} if "loss" in run.data else {}),
+    errors: dict[str, tuple[Any, ...]] = {
+        f"{name}_strength_error": (_singular_values(run) - strengths, "mode")
     }
+    if "loss" in run.data:
+        with np.errstate(invalid="ignore"):  # of infinite losses
+            errors[f"{name}_loss_error"] = (run.data["loss"].values - loss,)
     for of, (error, *dims) in errors.items():
         kind = "singular values" if dims else "loss"
         long_name = f"recorded {kind} minus {kind} {what}"
