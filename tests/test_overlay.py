@@ -527,6 +527,8 @@ def test_coefficients_as_written():
         (lambda: theory.two_layer_step(network((3, 1, 1)), np.ones((1, 2)), 1), "problem"),
         (lambda: theory.momentum_coefficients([1.0, 2.0], [1.0]), "forgettings: expected as many"),
         (lambda: theory.momentum_coefficients([], []), "adaptive_rates"),
+        (lambda: theory.two_layer_step([[[1.0]], [[5e-324]]], [[1.0]], 1), "weights: .* range"),
+        (lambda: theory.momentum_coefficients([1e300] * 3, [-1e300] * 3), "forgettings: .* range"),
     ],
 )
 def test_wrong_arguments_of_the_reading_as_momentum(call, message):

@@ -68,7 +68,8 @@ def two_layer_step(
     Raises
     ------
     ValueError, TypeError
-        If there are not two such layers, w_2 is 0, or an argument is not as above.
+        If there are not two such layers, w_2 is 0, an argument is not as above, or a part leaves
+        the range of float64.
 
     Notes
     -----
@@ -95,14 +96,16 @@ def two_layer_step(
     if number == 0.0:
         raise ValueError("weights: expected a second layer other than 0, whose inverse is taken")
     rate = as_real(learning_rate, "learning_rate", minimum=0.0)
-    gradient = as_gradient(problem, number * vector)
-    along = float(np.vdot(gradient, vector))
-    adaptive_rate, forgetting = rate * number**2, rate * along / number
-    parts = (
-        -adaptive_rate * gradient,
-        -forgetting * number * vector,
-        rate**2 * number * along * gradient,
-    )
+    with np.errstate(over="ignore", invalid="ignore"):
+        gradient = as_gradient(problem, number * vector)
+        along = float(np.vdot(gradient, vector))
+        adaptive_rate, forgetting = rate * (number * number), rate * along / number
+        parts = (
+            -adaptive_rate * gradient,
+            -(rate * along) * vector,
+            rate * rate * number * along * gradient,
+        )
+    _check_range("weights", adaptive_rate, forgetting, *parts)
     return TwoLayerStep(adaptive_rate, forgetting, *(freeze(part) for part in parts))
 
 
@@ -122,7 +125,8 @@ def momentum_coefficients(adaptive_rates: ArrayLike, forgettings: ArrayLike) -> 
     Raises
     ------
     ValueError, TypeError
-        If the arguments are not two sequences of one length, at least 1.
+        If the arguments are not two sequences of one length, at least 1, or a coefficient leaves
+        the range of float64.
 
     Notes
     -----
@@ -147,6 +151,14 @@ def momentum_coefficients(adaptive_rates: ArrayLike, forgettings: ArrayLike) -> 
             f" beside {rho.size}"
         )
     # The product over the steps after tau, up to the one before the last.
-    kept = np.append(np.cumprod((1.0 - gamma[1:-1])[::-1])[::-1], 1.0)
-    coefficients: FloatArray = -gamma[-1] * rho[:-1] * kept[: rho.size - 1]
+    with np.errstate(over="ignore", invalid="ignore"):
+        kept = np.append(np.cumprod((1.0 - gamma[1:-1])[::-1])[::-1], 1.0)
+        coefficients: FloatArray = -gamma[-1] * rho[:-1] * kept[: rho.size - 1]
+    _check_range("forgettings", coefficients)
     return coefficients
+
+
+def _check_range(name: str, *results: float | FloatArray) -> None:
+    """Raise unless all are finite."""
+    if not all(np.isfinite(result).all() for result in results):
+        raise ValueError(f"{name}: expected numbers whose products stay in the range of float64")
