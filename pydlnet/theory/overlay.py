@@ -94,6 +94,9 @@ def overlay(
 
     "end_to_end_rule" takes as many steps as the run did, each with a singular value decomposition.
 
+    A trajectory knows its last problem and method only: one that went on with another problem,
+    depth or weight decay, or without its mini-batches, is taken to have been so all the time.
+
     References
     ----------
     .. [1] S. Arora, N. Cohen, N. Golowich and W. Hu, ICLR 2019. arXiv:1810.02281
