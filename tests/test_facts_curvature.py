@@ -96,6 +96,20 @@ def test_trace_is_that_of_the_hessian_anywhere(widths):
         assert trace == pytest.approx(np.trace(hessian(weights, problem)), rel=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("numbers", "trace"),
+    [
+        ((1e160, 1e-160, 1e-160), 2.0),  # the squared norm of a product overflows
+        ((1e200, 1e200, 0.0, 0.0), 0.0),  # a product overflows
+        ((1e200, 0.0, 1e200), np.inf),
+        ((0.0, 0.0), 0.0),
+    ],
+)
+def test_the_trace_is_infinite_only_where_it_leaves_the_range(numbers, trace):
+    weights = [np.array([[number]]) for number in numbers]
+    assert theory.hessian_trace(weights) == pytest.approx(trace, rel=1e-12)
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("depth", [1, 2, 3, 4, 5])
 def test_gatmiry_2023_smallest_trace(shape, depth):

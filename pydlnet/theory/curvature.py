@@ -6,14 +6,13 @@ of J J^T, which takes a matrix D to the sum over j of S_j S_j^T D P_{j-1}^T P_{j
 P_j = W_j ... W_1 and S_j = W_N ... W_{j+1}.
 """
 
-import itertools
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .. import _core
-from .._validation import FloatArray, as_count, as_matrix, as_weights
+from .._validation import FloatArray, IndexArray, as_count, as_matrix, as_weights
 
 __all__ = [
     "balanced_hessian_spectrum",
@@ -142,10 +141,11 @@ def hessian_trace(weights: Sequence[ArrayLike]) -> float:
     """
     layers = [np.asarray(layer, dtype=np.float64) for layer in as_weights(weights)]
     transposed = [np.ascontiguousarray(layer.T) for layer in reversed(layers)]
-    before = _squared_norms(layers)
-    after = _squared_norms(transposed)[::-1]
-    with np.errstate(over="ignore"):
-        return float(np.sum(before * after))
+    before, powers_before = _norms(layers)
+    after, powers_after = _norms(transposed)
+    terms, powers = before * after[::-1], powers_before + powers_after[::-1]
+    with np.errstate(over="ignore", under="ignore"):
+        return float(np.sum(np.ldexp(terms * terms, 2 * powers)))
 
 
 def smallest_hessian_trace(target: ArrayLike, depth: int) -> float:
@@ -187,12 +187,30 @@ def smallest_hessian_trace(target: ArrayLike, depth: int) -> float:
     return float(n_layers * matrix.size ** (1.0 / n_layers) * nuclear ** (2.0 - 2.0 / n_layers))
 
 
-def _squared_norms(layers: list[FloatArray]) -> FloatArray:
-    """Return ||P_0||_F^2, ..., ||P_{N-1}||_F^2."""
-    start = np.eye(layers[0].shape[1])
-    products = itertools.accumulate(layers[:-1], _multiply, initial=start)
-    with np.errstate(over="ignore"):
-        return np.array([np.sum(product * product) for product in products])
+def _norms(layers: list[FloatArray]) -> tuple[FloatArray, IndexArray]:
+    """Return ||P_0||_F, ..., ||P_{N-1}||_F, each to be multiplied by a power of two.
+
+    One of these may leave the range of float64 where the trace does not.
+    """
+    product, power = np.eye(layers[0].shape[1]), 0
+    norms, powers = [np.linalg.norm(product)], [power]
+    for layer in layers[:-1]:
+        factor, of_layer = _scaled(layer)
+        product, of_product = _scaled(_multiply(product, factor))
+        power += of_layer + of_product
+        norms.append(np.linalg.norm(product))
+        powers.append(power)
+    return np.array(norms), np.array(powers, dtype=np.int64)
+
+
+def _scaled(matrix: FloatArray) -> tuple[FloatArray, int]:
+    """Return the matrix with its largest entry in size between 1/2 and 1, and the power taken out.
+
+    A matrix of zeros stays as it is.
+    """
+    power = int(np.frexp(np.abs(matrix).max())[1])
+    scaled: FloatArray = np.ldexp(matrix, -power)
+    return scaled, power
 
 
 def _multiply(product: FloatArray, layer: FloatArray) -> FloatArray:
