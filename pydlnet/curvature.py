@@ -178,7 +178,7 @@ def hessian(
         unit[i] = 1.0
         matrix[i] = _core.hessian_product(curvature, unit)
         unit[i] = 0.0
-    return 0.5 * (matrix + matrix.T)  # both are right to rounding
+    return 0.5 * matrix + 0.5 * matrix.T  # both are right to rounding; their sum may overflow
 
 
 def hessian_extremes(

@@ -315,6 +315,11 @@ def test_curvature_beyond_the_range_is_nan(widths):
     assert np.isnan(numbers).all()
 
 
+def test_the_largest_entries_are_in_range():
+    problem = dln.EndToEndLoss(lambda W: (0.0, W), (1, 2), lambda W, V: 1.7e308 * V)
+    np.testing.assert_array_equal(hessian([np.ones((1, 2))], problem), 1.7e308 * np.eye(2))
+
+
 def test_tiny_curvature_keeps_its_digits():
     """Squares of the entries of the Hessian underflow, its entries do not."""
     scale = 2.0**-300
