@@ -121,3 +121,11 @@ def test_the_option_adds_the_part(ratings_file, tmp_path, monkeypatch):
 def test_a_missing_file_is_refused_before_anything_runs(tmp_path):
     with pytest.raises(ValueError, match=r"ratings: no file .*u\.data"):
         reproduce.low_rank(ratings=tmp_path / "u.data")
+
+
+def test_a_wrong_file_is_refused_before_anything_runs(tmp_path, monkeypatch):
+    wrong = tmp_path / "u.data"
+    wrong.write_text("not ratings\n")
+    monkeypatch.setattr(mode_paths, "part", lambda *_: pytest.fail("an experiment ran"))
+    with pytest.raises(ValueError, match="ratings: "):
+        reproduce.low_rank(ratings=wrong, say=lambda line: None)

@@ -12,9 +12,10 @@ PAPER = "Arora, Cohen, Hu & Luo 2019 (arXiv:1905.13655), implicit bias towards l
 
 def parts(settings: Settings) -> Iterator[Part]:
     """Yield the experiments of the paper, each when it is done."""
-    yield mode_paths.part(settings, mode_paths.DEFAULT)
+    # First, so that a file which is none of ratings is refused at once.
     if settings.ratings is not None:
         yield movielens.part(settings, settings.ratings)
+    yield mode_paths.part(settings, mode_paths.DEFAULT)
     if not settings.full:
         yield completion.part(settings, completion.DEFAULT)
         yield sensing.part(settings, sensing.DEFAULT)
