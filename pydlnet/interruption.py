@@ -63,6 +63,7 @@ class _ActiveRuns:
 
 _handler = _Handler()
 _active_runs = _ActiveRuns()
+_latest = threading.local()
 atexit.register(_active_runs.end)
 
 
@@ -74,6 +75,15 @@ class Interruption:
 
     def __bool__(self) -> bool:
         return _active_runs.must_end or _core.n_interruptions() > self._before
+
+
+def latest_run_heard_ctrl_c() -> bool:
+    """Say whether Ctrl-C was pressed during the latest run in this thread.
+
+    It may have come too late to end that run, which then has another status than "interrupted":
+    whoever goes from one run to the next has to ask.
+    """
+    return getattr(_latest, "heard", False)
 
 
 @contextmanager
@@ -88,13 +98,14 @@ def noticing_interruption() -> Iterator[Interruption]:
     with _active_runs:
         interruption = Interruption()
         in_main = threading.current_thread() is threading.main_thread()
-        if not in_main or current is not signal.default_int_handler:
-            yield interruption
-            return
-        signal.signal(signal.SIGINT, _handler)
-        _core.count_interruptions()
+        is_ours = in_main and current is signal.default_int_handler
+        if is_ours:
+            signal.signal(signal.SIGINT, _handler)
+            _core.count_interruptions()
         try:
             yield interruption
         finally:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            _core.count_interruptions()
+            if is_ours:
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+                _core.count_interruptions()
+            _latest.heard = bool(interruption)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from pydlnet import reproduce
+from pydlnet import GradientDescent, TargetMatrix, ensembles, reproduce, run_ensemble
 from pydlnet.cli import main
 from pydlnet.reproduce import (
     Experiment,
@@ -20,6 +20,7 @@ from pydlnet.reproduce import (
     Settings,
     deep_starts,
     depth_gain,
+    experiment,
     gas_depth,
     gas_settings,
     report,
@@ -79,6 +80,33 @@ def test_an_interrupted_experiment_keeps_its_parts_and_has_no_summary(tmp_path):
         Experiment("tiny", "A paper", interrupted)(tmp_path, say=lambda line: None)
     assert (tmp_path / "first.nc").exists()
     assert not (tmp_path / "summary.md").exists()
+
+
+def test_ctrl_c_at_the_end_of_a_run_is_not_lost(monkeypatch):
+    """The run is complete, the experiment is not."""
+    start = [np.ones((1, 1)), np.ones((1, 1))]
+    build, statuses = ensembles.to_dataset, []
+
+    def press(*arguments):
+        signal.raise_signal(signal.SIGINT)
+        return build(*arguments)
+
+    def run():
+        return run_ensemble(TargetMatrix([[2.0]]), start, GradientDescent(0.1), n_steps=1)
+
+    def parts(settings):
+        ensemble = run()
+        statuses.append(ensemble.status)
+        experiment.unbroken(ensemble)
+        yield from tiny_parts(settings)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ensembles, "to_dataset", press)
+        with pytest.raises(KeyboardInterrupt):
+            Experiment("tiny", "A paper", parts)(say=lambda line: None)
+    assert statuses == [("finished",)]
+    later = run()
+    assert experiment.unbroken(later) is later
 
 
 def test_a_file_that_cannot_be_completed_leaves_nothing(tmp_path, monkeypatch):

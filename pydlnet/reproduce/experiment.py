@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 from .. import _core
 from .._validation import as_count, as_threads
+from ..interruption import latest_run_heard_ctrl_c
 from ..loop import VERSION
 from .report import Outcome, Part, Settings, markdown, table, write, write_text
 
@@ -25,15 +26,16 @@ Run = TypeVar("Run", bound=_HasStatus)
 
 
 def unbroken(run: Run) -> Run:
-    """Return a trajectory or an ensemble as it is, but not if Ctrl-C ended it.
+    """Return a trajectory or an ensemble that was just run as it is, but not after Ctrl-C.
 
     Raises
     ------
     KeyboardInterrupt
-        If any of it is interrupted: a part of an experiment is no outcome.
+        If any of it is interrupted: a part of an experiment is no outcome. Also if Ctrl-C came when
+        the run, a short one perhaps, was already at its end.
     """
     ends = (run.status,) if isinstance(run.status, str) else run.status
-    if "interrupted" in ends:
+    if "interrupted" in ends or latest_run_heard_ctrl_c():
         raise KeyboardInterrupt
     return run
 
