@@ -1,10 +1,12 @@
 """The experiments of the papers: what is written, what must come out, what is refused."""
 
+import errno
 import os
 import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import numpy as np
@@ -107,6 +109,34 @@ def test_ctrl_c_at_the_end_of_a_run_is_not_lost(monkeypatch):
     assert statuses == [("finished",)]
     later = run()
     assert experiment.unbroken(later) is later
+
+
+def test_what_fails_before_the_first_part_leaves_an_earlier_outcome(tmp_path):
+    def refused(settings):
+        raise ValueError("data: not what it should be")
+        yield
+
+    TINY(tmp_path, say=lambda line: None)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(ValueError, match="data: not"):
+        Experiment("tiny", "A paper", refused)(tmp_path, say=lambda line: None)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("place", ["a file/folder", "locked"])
+def test_a_folder_that_takes_no_files_is_refused_before_anything_runs(place, tmp_path, monkeypatch):
+    def never(settings):
+        raise AssertionError("an experiment ran")
+        yield
+
+    def refuse(**_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    (tmp_path / "a file").touch()
+    if place == "locked":  # tests may run as root, who may write anywhere
+        monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    with pytest.raises(ValueError, match=f"output: cannot write to '.*{place}': "):
+        Experiment("tiny", "A paper", never)(tmp_path / place, say=lambda line: None)
 
 
 def test_a_file_that_cannot_be_completed_leaves_nothing(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """An experiment as a function: check the settings, write each part as it is done, sum up."""
 
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -125,9 +126,11 @@ class Experiment:
         Raises
         ------
         ValueError
-            If `data` or `ratings` is given and does not apply, or is no file; if `output` is one.
+            If `data` or `ratings` is given and does not apply, or is no such file; if `output` is
+            a file or cannot be written to.
         KeyboardInterrupt
-            On Ctrl-C. The parts that were complete are in the folder, without a summary.
+            On Ctrl-C. The parts that were complete are in the folder, without a summary; if none
+            was, the folder is as it was before.
         """
         settings = self._settings(full, seed, threads, data, ratings, say)
         folder = None if output is None else _folder(Path(output))
@@ -135,9 +138,11 @@ class Experiment:
         began = time.monotonic()
         parts: list[Part] = []
         for part in self.parts(settings):
-            parts.append(part)
             if folder is not None:
+                if not parts:  # from here on an earlier summary is not that of what is there
+                    (folder / SUMMARY).unlink(missing_ok=True)
                 write(part, folder, settings)
+            parts.append(part)
             say(f"{part.name}: done after {time.monotonic() - began:.0f} s")
         seconds = time.monotonic() - began
         report = Report(tuple(parts), seconds, self._summary(settings, parts, seconds))
@@ -184,9 +189,12 @@ class Experiment:
 
 
 def _folder(folder: Path) -> Path:
-    """Make the folder, without the summary of an earlier run: this one is not done yet."""
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"output: expected a folder, but {str(folder)!r} is a file")
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / SUMMARY).unlink(missing_ok=True)
+    """Make the folder and a file in it that is gone at once: better now than after minutes."""
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise ValueError(f"output: expected a folder, but {str(folder)!r} is a file")
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise ValueError(f"output: cannot write to {str(folder)!r}: {error.strerror}") from error
     return folder
