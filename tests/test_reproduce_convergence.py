@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import pydlnet as dln
 from pydlnet import reproduce
@@ -65,6 +66,21 @@ def test_layer_wise_starts_converge_in_a_window_and_balanced_ones_everywhere(sca
     assert (best_steps(scales, "balanced", 8)[:2] <= LIMIT).all()
     # Balance alone is not what helps at depth 8: the layer-wise product is too small or too large.
     assert best_steps(scales, "rebalanced", 8)[[0, 2]].tolist() == [np.inf, np.inf]
+
+
+def test_medians_are_told_from_single_starts():
+    steps = np.array([[100.0, 120.0, 2000.0], [900.0, 900.0, 900.0], [70.0, 80.0, np.nan]])
+    data = xr.Dataset(
+        {"best_steps": (("kind", "depth", "deviation", "start"), steps[np.newaxis, np.newaxis])},
+        {"kind": ["balanced"], "depth": [3], "deviation": [0.1, 0.3, 1.0]},
+        {"largest_step": 10_000},
+    )
+    assert start_scales._measured(data, "balanced", 3) == (
+        "median of 3 starts at most 500 steps at 2 of 3 stds between 0.1 and 1; "
+        "fewest at 1: 75 (70 to 80, n = 2; 1 of 3 not reached); "
+        "median converged within 10,000 steps at 3 of 3 stds between 0.1 and 1, at most 900 "
+        "(single starts at most 2,000, 1 of 9 not converged)"
+    )
 
 
 @pytest.mark.parametrize("kind", ["layer-wise", "balanced", "rebalanced"])

@@ -277,26 +277,38 @@ def _agrees(kind: str, depth: int, median: FloatArray) -> bool | None:
 def _measured(data: xr.Dataset, kind: str, depth: int) -> str:
     median = _median_steps(data, kind, depth)
     deviations = data["deviation"].values
+    steps = data["best_steps"].sel(kind=kind, depth=depth).values
     fast, reached = median <= _FEW_HUNDRED, np.isfinite(median)
-    texts = [f"at most {_FEW_HUNDRED} steps at {_range(deviations[fast], len(deviations))}"]
+    texts = [
+        f"median of {steps.shape[1]} starts at most {_FEW_HUNDRED} steps at "
+        f"{_range(deviations[fast], len(deviations))}"
+    ]
     if reached.any():
         quickest = int(np.argmin(median))
-        steps = data["best_steps"].sel(kind=kind, depth=depth).values[quickest]
-        texts.append(f"fewest at {deviations[quickest]:.2g}: {spread(steps)}")
+        texts.append(f"fewest at {deviations[quickest]:.2g}: {spread(steps[quickest])}")
         texts.append(
-            f"converged within {data.attrs['largest_step']:,} steps at "
+            f"median converged within {data.attrs['largest_step']:,} steps at "
             f"{_range(deviations[reached], len(deviations))}, at most {median[reached].max():,.0f}"
+            f" ({_slowest(steps[reached])})"
         )
     else:
         texts.append(f"none converged within {data.attrs['largest_step']:,} steps")
     return "; ".join(texts)
 
 
+def _slowest(steps: FloatArray) -> str:
+    """Say what single starts took, where steps are NaN if they did not converge."""
+    missing = np.count_nonzero(np.isnan(steps))
+    left = f", {missing} of {steps.size} not converged" if missing else ""
+    return f"single starts at most {np.nanmax(steps):,.0f}{left}"
+
+
 def _range(deviations: FloatArray, of: int) -> str:
     if not deviations.size:
         return f"none of {of} stds"
-    ends = f"{deviations.min():.2g} to {deviations.max():.2g}"
-    return f"{deviations.size} of {of} stds, {ends}"
+    # Not all that lie in between need be among them.
+    ends = f"between {deviations.min():.2g} and {deviations.max():.2g}"
+    return f"{deviations.size} of {of} stds {ends}"
 
 
 def _figure(data: xr.Dataset) -> "Figure":
