@@ -304,6 +304,30 @@ def test_the_gain_compares_steps_to_the_loss_that_both_reach():
     assert depth_gain.gain(done, late).tolist() == [1.0]
 
 
+@pytest.mark.parametrize(
+    ("power", "gains", "verdict", "remark"),
+    [
+        (4, [1.6, 1.1, 1.7], "yes", "the direction agrees, not the size"),
+        (4, [0.8, 1.1, 1.2], "reported", "leaves a factor of 1.5 open"),
+        (4, [0.4, 0.5, 1.2], "no", ""),
+        (4, [30.0, 40.0, 50.0], "yes", ""),
+        (2, [1.2, 1.3, 1.3], "yes", "leaves a factor of 1.5 open"),
+        (2, [1.6, 1.7, 1.8], "no", ""),
+        (2, [0.4, 0.5, 0.6], "yes", ""),
+    ],
+)
+def test_gains_within_the_grid_of_rates_are_no_gains(power, gains, verdict, remark):
+    """Nor are they none: the same holds for claims of both kinds."""
+    data = xr.Dataset(
+        {"gain": (("power", "start_kind", "depth", "start"), np.array([[[gains]]]))},
+        {"power": [power], "start_kind": ["layers 0.01"], "depth": [2]},
+    )
+    outcome = gas_depth._depth_outcome(data, power, "layers 0.01", 2)
+    assert outcome.verdict == verdict
+    assert outcome.measured.endswith(f"; {remark}" if "direction" in remark else remark)
+    assert (";" in outcome.measured) == bool(remark)
+
+
 def test_rates_that_diverge_do_not_count(made_up):
     runs = depth_gain.tuned(
         made_up.problem(4), 2, "balanced 0.01", (1.0, 1e6), QUIET, depth_gain.Size(30, 1)
