@@ -120,13 +120,17 @@ def reproduce(
     data: Annotated[
         Path | None,
         typer.Option(
-            help="The gas sensor archive, from https://doi.org/10.24432/C5MK6M; without it "
-            "synthetic measurements of the same shape are used.",
+            help="For acceleration and convergence: the gas sensor archive, from "
+            "https://doi.org/10.24432/C5MK6M; without it made-up data is used, and said to be.",
             metavar="ARCHIVE",
         ),
     ] = None,
     ratings: Annotated[
-        Path | None, typer.Option(help="The file u.data of MovieLens-100K.", metavar="FILE")
+        Path | None,
+        typer.Option(
+            help="For low-rank: the file u.data of MovieLens-100K, which is completed as well.",
+            metavar="FILE",
+        ),
     ] = None,
 ) -> None:
     """Run the experiments of a paper again and set its claims beside what comes out.

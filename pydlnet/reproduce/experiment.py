@@ -111,8 +111,9 @@ class Experiment:
         threads : int, default 1
             How many threads share the work, at least 1. No number depends on it.
         data : str or Path, optional
-            The archive for `datasets.gas_sensor`; without it synthetic measurements of the same
-            shape and conditioning are used, and every output says which.
+            The archive for `datasets.gas_sensor`; without it made-up data is used: measurements of
+            the same shape and conditioning, or for `convergence` a random direction, which is all
+            that enters. Every output says which.
         ratings : str or Path, optional
             The file `u.data` of MovieLens-100K; without it that part is left out.
         say : callable, default print
