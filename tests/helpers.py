@@ -1,8 +1,11 @@
 """What several test modules need: networks, comparisons, paths out of datasets."""
 
 import itertools
+import signal
 
 import numpy as np
+
+from pydlnet import interruption
 
 # Attributes that say how a run went, not what it computed.
 CLOCKS = {"wall_seconds"}
@@ -68,3 +71,18 @@ def assert_same_run(actual, expected):
     assert set(actual.data.attrs) - CLOCKS == kept
     for name in kept:
         assert np.all(actual.data.attrs[name] == expected.data.attrs[name]), name
+
+
+def press_ctrl_c_late(monkeypatch, module):
+    """Press Ctrl-C once, in the next run of this module, when it is complete."""
+    build, left = module.to_dataset, [None]
+
+    def to_dataset(*arguments):
+        if left:
+            left.pop()
+            signal.raise_signal(signal.SIGINT)
+        return build(*arguments)
+
+    monkeypatch.setattr(module, "to_dataset", to_dataset)
+    # What another test pressed does not count: twice within two seconds is something else.
+    monkeypatch.setattr(interruption._handler, "_last", -np.inf)

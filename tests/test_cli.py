@@ -12,8 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import press_ctrl_c_late
 
 import pydlnet as dln
+from pydlnet import loop
 from pydlnet.cli import main
 
 BASIC = """
@@ -709,6 +711,14 @@ def test_demo(call, tmp_path):
     assert errors[0] > 10 * errors[1] > 1000 * errors[2]
     assert "Each further layer makes the error over all entries smaller" in out
     assert (tmp_path / "new" / "demo" / "demo.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_ctrl_c_at_the_end_of_a_run_ends_the_demo(call, tmp_path, monkeypatch):
+    press_ctrl_c_late(monkeypatch, loop)
+    monkeypatch.setattr("pydlnet.cli.demo._MAX_STEPS", 10)
+    assert call("demo", "--output", "demo")[0] == 130
+    assert [file.name for file in (tmp_path / "demo").iterdir()] == ["depth1.nc"]
+    assert dln.open(tmp_path / "demo" / "depth1.nc").status == "finished"
 
 
 def test_demo_into_a_file(call, tmp_path):

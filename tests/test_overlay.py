@@ -11,11 +11,11 @@ import warnings
 import numpy as np
 import pytest
 import reference
-from helpers import assert_same_bits, network, orthogonal
+from helpers import assert_same_bits, network, orthogonal, press_ctrl_c_late
 from scipy.integrate import solve_ivp
 
 import pydlnet as dln
-from pydlnet import theory
+from pydlnet import loop, theory
 
 WIDTHS = (4, 5, 3)
 PROBLEM = dln.TargetMatrix(np.random.default_rng(0).standard_normal((3, 4)))
@@ -34,6 +34,13 @@ def reasons(data):
 
 
 # -- compare_end_to_end --
+
+
+def test_ctrl_c_at_the_end_of_the_rule_is_not_lost(monkeypatch):
+    trajectory = balanced_run(n_steps=50)
+    press_ctrl_c_late(monkeypatch, loop)
+    with pytest.raises(KeyboardInterrupt):
+        theory.compare_end_to_end(trajectory)
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.3])

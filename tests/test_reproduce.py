@@ -12,6 +12,7 @@ import time
 import numpy as np
 import pytest
 import xarray as xr
+from helpers import press_ctrl_c_late
 
 from pydlnet import GradientDescent, TargetMatrix, ensembles, reproduce, run_ensemble
 from pydlnet.cli import main
@@ -87,11 +88,7 @@ def test_an_interrupted_experiment_keeps_its_parts_and_has_no_summary(tmp_path):
 def test_ctrl_c_at_the_end_of_a_run_is_not_lost(monkeypatch):
     """The run is complete, the experiment is not."""
     start = [np.ones((1, 1)), np.ones((1, 1))]
-    build, statuses = ensembles.to_dataset, []
-
-    def press(*arguments):
-        signal.raise_signal(signal.SIGINT)
-        return build(*arguments)
+    statuses = []
 
     def run():
         return run_ensemble(TargetMatrix([[2.0]]), start, GradientDescent(0.1), n_steps=1)
@@ -102,10 +99,9 @@ def test_ctrl_c_at_the_end_of_a_run_is_not_lost(monkeypatch):
         experiment.unbroken(ensemble)
         yield from tiny_parts(settings)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(ensembles, "to_dataset", press)
-        with pytest.raises(KeyboardInterrupt):
-            Experiment("tiny", "A paper", parts)(say=lambda line: None)
+    press_ctrl_c_late(monkeypatch, ensembles)
+    with pytest.raises(KeyboardInterrupt):
+        Experiment("tiny", "A paper", parts)(say=lambda line: None)
     assert statuses == [("finished",)]
     later = run()
     assert experiment.unbroken(later) is later

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import pydlnet as dln
+from pydlnet.interruption import latest_run_heard_ctrl_c
 
 from .picture import draw_depths
 from .text import number, say
@@ -73,7 +74,7 @@ def run_demo(folder: Path, seed: int) -> int:
         trajectories[depth] = trajectory = _complete(problem, depth, seed)
         trajectory.save(folder / f"depth{depth}.nc")
         say(_row(depth, trajectory))
-        if trajectory.status == "interrupted":
+        if trajectory.status == "interrupted" or latest_run_heard_ctrl_c():
             return 130
     say(f"\n{_verdict(truth, trajectories)}\n")
     draw_depths(trajectories, truth, folder / "demo.png")

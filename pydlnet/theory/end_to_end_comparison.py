@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from .. import chain
 from .._validation import FloatArray
+from ..interruption import latest_run_heard_ctrl_c
 from ..methods import EndToEndDescent, GradientDescent
 from ..problems import Problem
 from ..recording import Record
@@ -222,7 +223,7 @@ def _rule(
         record=Record(["loss", "end_to_end"], steps=steps),
         progress=False,
     )
-    if curve.status == "interrupted":
+    if curve.status == "interrupted" or latest_run_heard_ctrl_c():
         raise KeyboardInterrupt
     # The last record of a rule that has diverged may be off the steps of the run.
     rule = curve.data.reindex(step=steps)
