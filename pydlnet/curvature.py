@@ -88,7 +88,8 @@ def hessian_product(
     Returns
     -------
     list of ndarray of float64, shape (d_j, d_{j-1})
-        The derivative of the gradients along the direction.
+        The derivative of the gradients along the direction. Not finite where it, or what it is made
+        of, leaves the range of float64.
 
     Raises
     ------
@@ -149,7 +150,8 @@ def hessian(
     -------
     ndarray of float64, shape (n, n)
         Symmetric. Rows and columns are the entries of the layers, W_1 first, each row by row, as in
-        `np.concatenate([layer.ravel() for layer in weights])`.
+        `np.concatenate([layer.ravel() for layer in weights])`. Not finite where it leaves the range
+        of float64.
 
     Raises
     ------
