@@ -49,6 +49,7 @@ def test_with_many_entries_all_agree(completed):
     assert float(many["reconstruction_error"].max()) < 1e-4
     assert float(abs(many["nuclear_norm"] / many["baseline_nuclear_norm"] - 1.0).max()) < 1e-2
     assert all(row.agrees for row in rows_of(completed, "600 observations"))
+    assert rows_of(completed, "starts of Frobenius norm 0.0055")  # 1e-3 30^(1/2), as in the figure
     assert (completed.data["loss"] <= recovery.LOSS).all()
     assert (completed.data["baseline_relative_gap"] <= 1e-7).all()
 
