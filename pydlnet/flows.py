@@ -24,7 +24,7 @@ class GradientFlow(Settings):
     Parameters
     ----------
     rtol : float, default 1e-8
-        Relative tolerance, at least 2.2e-14.
+        Relative tolerance, at least 2.2e-14 and below 1.
     atol : float, default 1e-50
         Absolute tolerance, at least 0. The error e_j of a step in layer j keeps
         ||e_j||_F <= atol + rtol ||W_j||_F. Near a saddle the error grows like the layers: from a
@@ -72,8 +72,10 @@ class GradientFlow(Settings):
     def __post_init__(self) -> None:
         """Check every field and bring it into its final form."""
         super().__post_init__()
-        if self.rtol < _LEAST_RTOL:
-            raise ValueError(f"rtol: expected a number >= {_LEAST_RTOL:.2g}, got {self.rtol:g}")
+        if not _LEAST_RTOL <= self.rtol < 1.0:
+            raise ValueError(
+                f"rtol: expected a number in [{_LEAST_RTOL:.2g}, 1), got {self.rtol:g}"
+            )
 
     @property
     def commutes_with_rotations(self) -> bool:
