@@ -228,15 +228,16 @@ def made_up():
 
 @pytest.mark.facts
 def test_lp_depth_needs_fewer_steps_as_theory_says_and_none_fewer_for_l2():
-    """A typical start gains R(N, 4) at half of each depth's largest rate; l_2 gains nothing."""
+    """Every start gains R(N, 4) at half of each depth's largest rate; l_2 gains nothing."""
     grid = two_points.Grid((2, 4), (1, 2, 3), 4, 500_000, (0.5,))
     part = two_points.part(QUIET, grid)
     steps = part.data["steps_to_target"]
     assert np.isfinite(steps).all()
-    gain = (steps.sel(depth=1) / steps).median("start")
+    gain = steps.sel(depth=1) / steps
     for depth, least in ((2, 27 / 8), (3, 3.1417)):
-        assert least <= float(gain.sel(power=4, depth=depth)) < 6.0
-        assert float(gain.sel(power=2, depth=depth)) < 1.0
+        assert least <= float(gain.sel(power=4, depth=depth).min())
+        assert float(gain.sel(power=4, depth=depth).max()) < 6.0
+        assert float(gain.sel(power=2, depth=depth).max()) < 1.0
     judged = [outcome for outcome in part.outcomes if outcome.agrees is not None]
     assert len(judged) == 4
     assert all(outcome.agrees for outcome in judged)

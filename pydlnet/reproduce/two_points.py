@@ -4,7 +4,8 @@ The loss is (|w_1 - 1|^p + |w_2 - 0.02|^p) / p, from balanced starts near 0 with
 half of the largest rate of each depth; `theory.lp_speedup` derives what comes out.
 
 At half of its largest rate, depth 1 takes w_1 from 0 to its target in one step: from starts below
-1e-3 it never has to bring that residual down and depth gains less. Those here are of size 1e-2.
+1e-3 it never has to bring that residual down, and depth gains less. So it does where w_2 starts on
+its target. Entries of the starts here lie between, from 0.005 to 0.015.
 """
 
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ __all__ = ["DEFAULT", "FULL", "Grid", "part"]
 _TARGETS = (1.0, 0.02)
 _LOSS = 1e-12
 _FRACTION = 0.5
-_SCALE = 1e-2
+_ENTRIES = (0.005, 0.015)
 _USED = "two points, inputs the unit vectors, outputs 1 and 0.02"
 
 
@@ -69,8 +70,7 @@ def _problem(power: int) -> Regression:
 
 def _products(n_starts: int, seed: int) -> FloatArray:
     """Return end-to-end vectors near 0 that point to the side of the targets."""
-    entries = np.random.default_rng([seed, 1]).standard_normal((n_starts, 1, 2))
-    return _SCALE * np.abs(entries)
+    return np.random.default_rng([seed, 1]).uniform(*_ENTRIES, (n_starts, 1, 2))
 
 
 def _layers(products: FloatArray, depth: int) -> list[list[FloatArray]]:
@@ -173,19 +173,18 @@ def _gain(data: xr.Dataset, power: int, depth: int) -> Outcome:
     steps = data["steps_to_target"].sel(power=power)
     gain = (steps.sel(depth=1) / steps.sel(depth=depth)).values
     expected = float(data["predicted_speedup"].sel(power=power, depth=depth))
-    typical = float(np.median(gain))  # NaN if a start does not reach the loss
     if power == 2:
-        said, reached, agrees = "no gain", "", typical <= 1.0
+        said, reached, agrees = "no gain", "", bool(np.all(gain <= 1.0))
     else:
         said = f"a gain; theory: at least R({depth}, {power}) = {expected:.3g} times"
         reached = f"; {np.count_nonzero(gain >= expected)} of {gain.size} reach R"
-        agrees = typical >= expected
+        agrees = bool(np.all(gain >= expected))
     return Outcome(
         f"l_{power} on two points, each depth at half of its largest rate: steps to a loss of "
         f"1e-12, depth 1 over depth {depth}",
         said,
         spread(gain) + reached,
-        None if np.isnan(typical) else agrees,
+        None if np.isnan(gain).any() else agrees,  # a start that does not reach the loss
     )
 
 
