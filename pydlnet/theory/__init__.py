@@ -73,7 +73,7 @@ from .momentum import (
     momentum_coefficients,
     two_layer_step,
 )
-from .overlay import overlay
+from .overlays import overlay
 from .random_starts import (
     BalancedStartCertificate,
     balanced_probability,
