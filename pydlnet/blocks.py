@@ -25,14 +25,14 @@ class Block:
     core: Arrays
     users: Arrays
 
-    def first_rows(self, n: int) -> "Block":
-        """Return the first n records, in memory of their own size."""
-        if n == len(self.steps):
+    def rows(self, first: int, end: int) -> "Block":
+        """Return the records from `first` on, before `end`, in memory of their own size."""
+        if end - first == len(self.steps):
             return self
         return Block(
-            self.steps[:n].copy(),
-            {name: array[:n].copy() for name, array in self.core.items()},
-            {name: array[:n].copy() for name, array in self.users.items()},
+            self.steps[first:end].copy(),
+            {name: array[first:end].copy() for name, array in self.core.items()},
+            {name: array[first:end].copy() for name, array in self.users.items()},
         )
 
 
@@ -55,6 +55,8 @@ class Blocks:
         (c_0, ..., c_N) of the core: blocks have room for its records.
     lift : callable
         Turns the core's arrays of a block into those of the full network.
+    keep : callable, optional
+        Takes records of the full network; they are collected here without it.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Blocks:
         observers: Observers,
         core_widths: Sequence[int],
         lift: Callable[[Arrays], Arrays],
+        keep: Callable[[Block], None] | None = None,
     ) -> None:
         self._schedule = schedule
         self._sizes = dim_sizes(widths)
@@ -75,6 +78,8 @@ class Blocks:
         self._observers = observers
         self.variables = variables(names, widths)
         self._finished: list[Block] = []
+        self._keep = keep
+        self._n_kept = 0  # rows of the block in use
 
     def next_block(self, first: int, last: int) -> Block:
         """Return room for the scheduled steps from `first` on, as far as one block goes."""
@@ -92,8 +97,25 @@ class Blocks:
 
     def finish(self, block: Block) -> None:
         """Keep a block whose rows are all filled."""
-        if len(block.steps):
-            self._finished.append(Block(block.steps, self._lift(block.core), block.users))
+        if self._keep is not None:
+            self.hand_over(block, len(block.steps))
+            self._n_kept = 0
+        elif len(block.steps):
+            self._finished.append(self._lifted(block))
+
+    def hand_over(self, block: Block, n_rows: int) -> None:
+        """Give to `keep` what is new in the first rows of a block."""
+        assert self._keep is not None
+        if n_rows > self._n_kept:
+            self._keep(self._lifted(block.rows(self._n_kept, n_rows)))
+            self._n_kept = n_rows
+
+    def empty(self) -> Block:
+        """Return a block without records, with the shapes of the full network."""
+        return self._allocate(np.empty(0, dtype=np.int64), self._sizes)
+
+    def _lifted(self, block: Block) -> Block:
+        return Block(block.steps, self._lift(block.core), block.users)
 
     def _capacity(self) -> int:
         sizes = (
@@ -113,7 +135,7 @@ class Blocks:
     def collect(self) -> Block:
         """Return all records as one block."""
         if not self._finished:
-            return self._allocate(np.empty(0, dtype=np.int64), self._sizes)
+            return self.empty()
         blocks = self._finished
         if len(blocks) == 1:
             return blocks[0]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from . import _core
 from .blocks import Block
 from .flows import GradientFlow
-from .loop import Loop, Setup
+from .loop import Keeper, Loop, Setup
 from .progress import Progress
 from .schedules import EverySteps
 from .times import Times
@@ -25,13 +25,19 @@ class FlowLoop(Loop):
     """A run of gradient flow."""
 
     def __init__(
-        self, setup: Setup, method: GradientFlow, times: Times, until: float, threads: int
+        self,
+        setup: Setup,
+        method: GradientFlow,
+        times: Times,
+        until: float,
+        threads: int,
+        keeper: Keeper | None = None,
     ) -> None:
         self._method = method
         self._schedule = times
         self._first_time = setup.state.time[0]
         earlier = setup.earlier
-        first = 0 if earlier is None else earlier.step + self._keeps_last_of(earlier, times)
+        first = 0 if earlier is None else earlier.step + self._keeps_last(earlier)
         ahead = times.after(self._first_time, until)
         if earlier is None:
             ahead = np.concatenate([[0.0], ahead])
@@ -41,7 +47,12 @@ class FlowLoop(Loop):
         self._first_number = first
         self._record_times = np.ascontiguousarray(ahead, dtype=np.float64)
         super().__init__(
-            setup, EverySteps(1), first + len(ahead) - 1, batches=False, threads=threads
+            setup,
+            EverySteps(1),
+            first + len(ahead) - 1,
+            batches=False,
+            threads=threads,
+            keeper=keeper,
         )
 
     def _open(self) -> object:
@@ -70,8 +81,13 @@ class FlowLoop(Loop):
         return float(_core.flow_time(self._session))
 
     @property
-    def _stood_still(self) -> bool:
-        return self._setup.earlier is not None and self._place == self._first_time
+    def _has_moved(self) -> bool:
+        return self._place != self._first_time
+
+    @property
+    def _begins_at(self) -> int:
+        # Going on, the value is that of no record to come.
+        return self._first_number - (self._setup.earlier is not None)
 
     def _advance_core(self, seconds: float) -> str:
         first = int(self._block.steps[0]) if len(self._block.steps) else self._first_number
@@ -96,8 +112,9 @@ class FlowLoop(Loop):
         if earlier is not None and self._stood_still:
             return earlier.state
         compression = self._setup.core.compression
+        is_at_record = bool(_core.is_recorded(self._session))
         return State(
-            self._step,
+            self._step - (not is_at_record),
             (self._place, 0.0),
             None,
             _core.flow_state(self._session),
@@ -108,13 +125,10 @@ class FlowLoop(Loop):
     def _times(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
         return times
 
-    def _keeps_last(self, earlier: Trajectory) -> bool:
-        return self._keeps_last_of(earlier, self._schedule)
-
-    @staticmethod
-    def _keeps_last_of(earlier: Trajectory, times: Times) -> bool:
+    def _is_scheduled(self, earlier: Trajectory) -> bool:
         time = earlier.state.time[0]
-        return time in times or (earlier.record.times is not None and time in earlier.record.times)
+        schedules = (self._schedule, earlier.record.times)
+        return any(times is not None and time in times for times in schedules)
 
     def _attributes(self) -> dict[str, Any]:
         accepted, rejected, gradients = _core.flow_counts(self._session)
@@ -125,8 +139,8 @@ class FlowLoop(Loop):
             "imbalance_drift": _core.imbalance_drift(self._session),
         }
 
-    def _dataset(self) -> xr.Dataset:
-        data = super()._dataset()
+    def _labelled(self, records: Block) -> xr.Dataset:
+        data = super()._labelled(records)
         data["step"].attrs = dict(STEP_ATTRIBUTES)
         data["time"].attrs = dict(TIME_ATTRIBUTES)
         return data

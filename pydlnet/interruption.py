@@ -61,20 +61,40 @@ class _ActiveRuns:
             self._changed.wait_for(lambda: self._count == 0, SECONDS_TO_LEAVE)
 
 
+class _Termination:
+    """Remembers SIGTERM, and ends the process with it when it is asked to."""
+
+    def __init__(self) -> None:
+        self.is_due = False
+
+    def __call__(self, signum: int, frame: FrameType | None) -> None:
+        self.is_due = True
+
+    def happen(self) -> None:
+        self.is_due = False
+        signal.raise_signal(signal.SIGTERM)
+
+
 _handler = _Handler()
+_termination = _Termination()
 _active_runs = _ActiveRuns()
 _latest = threading.local()
 atexit.register(_active_runs.end)
 
 
 class Interruption:
-    """Whether Ctrl-C was pressed since this object was made, or the process is about to end."""
+    """Whether Ctrl-C was pressed since this object was made, or the process is about to end.
+
+    It ends with the interpreter, or by a SIGTERM that waits for the runs to keep what they have.
+    """
 
     def __init__(self) -> None:
         self._before = _core.n_interruptions()
 
     def __bool__(self) -> bool:
-        return _active_runs.must_end or _core.n_interruptions() > self._before
+        return (
+            _active_runs.must_end or _termination.is_due or _core.n_interruptions() > self._before
+        )
 
 
 def latest_run_heard_ctrl_c() -> bool:
@@ -109,3 +129,22 @@ def noticing_interruption() -> Iterator[Interruption]:
                 signal.signal(signal.SIGINT, signal.default_int_handler)
                 _core.count_interruptions()
             _latest.heard = bool(interruption)
+
+
+@contextmanager
+def ending_with_sigterm() -> Iterator[None]:
+    """Let the block end when SIGTERM comes, as with Ctrl-C, and the process after it.
+
+    Only the main thread of a process that does not handle SIGTERM itself can do this.
+    """
+    in_main = threading.current_thread() is threading.main_thread()
+    if not in_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _termination)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if _termination.is_due:
+            _termination.happen()

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import xarray as xr
@@ -28,7 +28,7 @@ from .progress import Progress
 from .quantities import dim_sizes
 from .recording import Record, Stop
 from .schedules import Schedule
-from .trajectory import State, Trajectory, append, describe_run, to_dataset
+from .trajectory import State, Trajectory, append, describe_run, ends_at_record, to_dataset
 
 # How long the core runs before Python looks around: Ctrl-C, time limit, progress.
 SECONDS_A_SLICE = 0.05
@@ -51,13 +51,53 @@ class Setup:
     core: CoreStart
 
 
+class Snapshot(NamedTuple):
+    """Everything that a run is at one moment, besides its records."""
+
+    attributes: dict[str, Any]
+    weights: list[NDArray[Any]]
+    state: State
+    status: str
+
+
+class Keeper(Protocol):
+    """Where the records of a run go while it goes on; see `storage.stores`."""
+
+    def begin(self, template: xr.Dataset) -> None:
+        """Take names, dtypes and dimensions of the records."""
+
+    def append(self, rows: xr.Dataset) -> None:
+        """Take more records."""
+
+    def drop_last(self) -> None:
+        """Forget the last record."""
+
+    def is_due(self) -> bool:
+        """Say whether to commit."""
+
+    def commit(self, snapshot: Snapshot) -> None:
+        """Keep the records for good, and the state with them."""
+
+    def finish(self, snapshot: Snapshot) -> Trajectory:
+        """Commit the end of the run and return the whole of it."""
+
+
 class Loop(ABC):
     """One run: a session of the core, the records so far, and when to end."""
 
     def __init__(
-        self, setup: Setup, schedule: Schedule, last_step: int, *, batches: bool, threads: int
+        self,
+        setup: Setup,
+        schedule: Schedule,
+        last_step: int,
+        *,
+        batches: bool,
+        threads: int,
+        keeper: Keeper | None,
     ) -> None:
         self._setup = setup
+        self._keeper = keeper
+        self._drops_last = setup.earlier is not None and not self._keeps_last(setup.earlier)
         self._last_step = last_step
         self._observers = Observers(setup.record, setup.problem, dim_sizes(setup.widths))
         dtype = setup.weights[0].dtype
@@ -77,6 +117,7 @@ class Loop(ABC):
             self._observers,
             self._coordinates.core_widths,
             self._coordinates.lift_records,
+            None if keeper is None else self._keep,
         )
         self._session = self._open()
         _core.use_threads(self._session, threads)
@@ -113,8 +154,13 @@ class Loop(ABC):
 
     @property
     @abstractmethod
-    def _stood_still(self) -> bool:
-        """Whether an earlier trajectory was not continued at all."""
+    def _has_moved(self) -> bool:
+        """Whether the run has left the place where it begins."""
+
+    @property
+    @abstractmethod
+    def _begins_at(self) -> int:
+        """Number for what is observed before the loop; that of a record, if it is its value."""
 
     @abstractmethod
     def _state(self, layers: list[NDArray[Any]]) -> State:
@@ -125,8 +171,18 @@ class Loop(ABC):
         """Return the times of the records, if they have a meaning."""
 
     @abstractmethod
-    def _keeps_last(self, earlier: Trajectory) -> bool:
+    def _is_scheduled(self, earlier: Trajectory) -> bool:
         """Say whether the last record of an earlier trajectory is on a schedule."""
+
+    def _keeps_last(self, earlier: Trajectory) -> bool:
+        """Say whether the last record of an earlier trajectory stays when the run goes on."""
+        return not ends_at_record(earlier) or self._is_scheduled(earlier)
+
+    @property
+    def _stood_still(self) -> bool:
+        """Whether an earlier trajectory was not continued at all."""
+        earlier = self._setup.earlier
+        return earlier is not None and not self._has_moved and ends_at_record(earlier)
 
     def _attributes(self) -> dict[str, Any]:
         """Return attributes of the data that other runs do not have."""
@@ -176,17 +232,45 @@ class Loop(ABC):
                     status = status or "interrupted"
                 if self._seconds_left(began) <= 0.0:
                     status = status or "time_limit"
+                if not status and self._keeper is not None and self._keeper.is_due():
+                    self._commit(self._keeper, time.monotonic() - began)
             status = self._complete_records(status)
             # Inside, as the interpreter waits for what is counted there before it goes away.
             return self._result(status, time.monotonic() - began)
 
     def _begin_records(self) -> None:
         earlier = self._setup.earlier
-        first = self._first_row()
-        self._observers.begin(first if earlier is None else first - 1, self._observed())
+        self._observers.begin(self._begins_at, self._observed())
         if earlier is not None:
             self._observers.check_against(earlier.data)
-        self._block = self._blocks.next_block(first, self._last_step)
+        if self._keeper is not None:
+            self._begin_keeping(self._keeper)
+        self._block = self._blocks.next_block(self._first_row(), self._last_step)
+
+    def _begin_keeping(self, keeper: Keeper) -> None:
+        keeper.begin(self._labelled(self._blocks.empty()))
+
+    def _keep(self, rows: Block) -> None:
+        """Hand records over to the keeper."""
+        assert self._keeper is not None
+        self._drop_unscheduled(self._keeper)
+        self._keeper.append(self._labelled(rows))
+
+    def _drop_unscheduled(self, keeper: Keeper) -> None:
+        """Forget the last record of the earlier trajectory, if the run has gone on from it."""
+        if self._drops_last and not self._stood_still:
+            keeper.drop_last()
+            self._drops_last = False
+
+    def _commit(self, keeper: Keeper, seconds: float) -> None:
+        self._blocks.hand_over(self._block, self._n_recorded())
+        self._drop_unscheduled(keeper)
+        keeper.commit(self._snapshot("running", seconds))
+
+    def _n_recorded(self) -> int:
+        """Return how many rows of the block are filled."""
+        side: Literal["left", "right"] = "right" if _core.is_recorded(self._session) else "left"
+        return int(np.searchsorted(self._block.steps, self._step, side=side))
 
     def _seconds_left(self, began: float) -> float:
         limit = self._setup.stop.seconds
@@ -242,9 +326,11 @@ class Loop(ABC):
         """Record the last step if that is still to be done; it may turn out to have diverged."""
         step = self._step
         recorded = bool(_core.is_recorded(self._session))
-        n_rows = int(np.searchsorted(self._block.steps, step, side="right" if recorded else "left"))
-        block = self._block.first_rows(n_rows)
+        n_rows = self._n_recorded()
+        block = self._block.rows(0, n_rows)
         if recorded and not _core.is_finite(self._session):
+            if self._keeper is not None:  # the others first: with a NaN among them they are floats
+                self._blocks.hand_over(block, n_rows - 1)
             self._observers.fill_missing(block.users, n_rows - 1)
         self._blocks.finish(block)
         if recorded or self._stood_still:
@@ -265,14 +351,27 @@ class Loop(ABC):
         return status
 
     def _result(self, status: str, seconds: float) -> Trajectory:
+        snapshot = self._snapshot(status, seconds)
+        if self._keeper is not None:
+            self._drop_unscheduled(self._keeper)
+            return self._keeper.finish(snapshot)
+        setup, earlier = self._setup, self._setup.earlier
+        data = self._dataset()
+        data.attrs = snapshot.attributes
+        # Where nothing was added the data is what the earlier record asked for.
+        record = earlier.record if earlier is not None and self._stood_still else setup.record
+        return Trajectory(
+            data, snapshot.weights, status, setup.method, record, snapshot.state, setup.problem
+        )
+
+    def _snapshot(self, status: str, seconds: float) -> Snapshot:
         setup = self._setup
         layers = _core.weights(self._session)
         compression = setup.core.compression
         state = self._state(layers)
-        data = self._dataset()
         earlier = setup.earlier
         before = 0.0 if earlier is None else float(earlier.data.attrs.get("wall_seconds", 0.0))
-        data.attrs = describe_run(
+        attributes = describe_run(
             setup.problem.describe(),
             setup.method,
             setup.widths,
@@ -291,26 +390,21 @@ class Loop(ABC):
             wall_seconds=before + seconds,
             **self._attributes(),
         )
-        weights = self._coordinates.weights(layers)
-        # Where nothing was added the data is what the earlier record asked for.
-        record = earlier.record if earlier is not None and self._stood_still else setup.record
-        return Trajectory(data, weights, status, setup.method, record, state, setup.problem)
+        return Snapshot(attributes, self._coordinates.weights(layers), state, status)
+
+    def _labelled(self, records: Block) -> xr.Dataset:
+        """Return records as a dataset."""
+        core = dict(records.core)
+        times = self._times(core.pop("time"))
+        variables = {**self._blocks.variables, **self._observers.variables}
+        return to_dataset(records.steps, times, {**core, **records.users}, variables)
 
     def _dataset(self) -> xr.Dataset:
-        records = self._blocks.collect()
-        times = self._times(records.core.pop("time"))
-        news = to_dataset(
-            records.steps,
-            times,
-            {**records.core, **records.users},
-            {**self._blocks.variables, **self._observers.variables},
-        )
+        news = self._labelled(self._blocks.collect())
         earlier = self._setup.earlier
         if earlier is None:
             return news
         if self._stood_still:
             return earlier.data.copy()
-        kept = (
-            earlier.data if self._keeps_last(earlier) else earlier.data.isel(step=slice(None, -1))
-        )
+        kept = earlier.data.isel(step=slice(None, -1)) if self._drops_last else earlier.data
         return append(kept, news)

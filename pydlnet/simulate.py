@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from os import PathLike
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,12 +11,14 @@ from ._validation import as_count, as_real, as_threads, as_weights, seed_from, w
 from .exact_algebra import ExactCompression, as_exact_compression, core_start
 from .flow_loop import FlowLoop
 from .flows import GradientFlow
-from .loop import Loop, Setup
+from .interruption import ending_with_sigterm
+from .loop import Keeper, Loop, Setup
 from .methods import Method
 from .problems import Problem
 from .quantities import ON_FULL_LAYERS
 from .recording import Record, Stop
 from .step_loop import StepLoop
+from .storage import require_zarr
 from .times import ExplicitTimes, Times
 from .trajectory import State, Trajectory
 
@@ -38,6 +41,7 @@ def run(
     progress: bool | None = None,
     threads: int = 1,
     exact_compression: ExactCompression = True,
+    store: str | PathLike[str] | None = None,
 ) -> Trajectory:
     """Run a method on a problem from a start and record the trajectory.
 
@@ -52,7 +56,8 @@ def run(
         How to step. A trajectory brings its own; another method starts with fresh state. A flow
         goes on from a flow only, and steps from steps; `trajectory.weights` begin anew.
     n_steps : int
-        Steps to add, at least 0. Not with a flow.
+        Steps to add, at least 0; with `store`, the absolute step at which the run ends. Not with a
+        flow.
     until : float
         Time at which a flow ends, counted from its time 0, in place of `n_steps`.
     record : Record, optional
@@ -73,6 +78,13 @@ def run(
         "rank" cuts further, to what the start spans: singular values of layers below about
         (max(d) eps)^(1/N) of the largest count as zero. A trajectory goes on in the coordinates
         that it has, unless this is False, or "rank" and it was not cut by rank.
+    store : path-like, optional
+        Where records go while the run goes on, ending in ``.zarr`` (extra ``store``); memory does
+        not grow with them. At most once a second they are committed, together with what it takes
+        to go on from there: they survive the process. If there is a store of this run at that
+        path, the run goes on from its last commit, with the bits of one that was never stopped;
+        `weights`, `problem`, `method`, `record` and `rng` are only compared then. `open` reads a
+        store at any time.
 
     Returns
     -------
@@ -82,8 +94,13 @@ def run(
     Raises
     ------
     ValueError, TypeError
-        If an argument is not as above, before the run starts. What a function of the user's
-        raises comes through, with a note naming the step.
+        If an argument is not as above, before the run starts; if a store is damaged, or of
+        another run. What a function of the user's raises comes through, with a note naming the
+        step.
+    RuntimeError
+        If somebody else writes the store; in a process that was forked during the run.
+    OSError
+        If a store cannot be written; what was committed stays.
 
     Notes
     -----
@@ -102,7 +119,8 @@ def run(
     Divergence is a result: the run ends at the first step whose loss is not finite.
 
     Ctrl-C ends the run with what it has (status "interrupted"); a second one within two seconds
-    raises KeyboardInterrupt.
+    raises KeyboardInterrupt. With a store, SIGTERM commits what there is before it ends the
+    process, unless the process handles it itself.
 
     Examples
     --------
@@ -118,15 +136,55 @@ def run(
     setup = _check(problem, weights, method, record, stop, rng, wish)
     if progress is not None and not isinstance(progress, bool | np.bool_):
         raise TypeError(f"progress: expected a bool or None, got {type(progress).__name__}")
-    return _loop(setup, n_steps, until, as_threads(threads)).execute(progress)
+    n_threads = as_threads(threads)
+    if store is None:
+        return _loop(setup, n_steps, until, n_threads).execute(progress)
+    require_zarr()
+    from .storage.identity import identity
+    from .storage.stores import RunStore
+
+    with (
+        ending_with_sigterm(),
+        RunStore(store, identity(setup, wish, has_seed=rng is not None), setup) as kept,
+    ):
+        if kept.is_over():
+            return kept.opened()
+        if kept.earlier is not None:
+            setup = _going_on(setup, kept.earlier, wish)
+        n_steps = None if n_steps is None else _steps_left(n_steps, setup)
+        return _loop(setup, n_steps, until, n_threads, kept).execute(progress)
 
 
-def _loop(setup: Setup, n_steps: int | None, until: float | None, threads: int) -> Loop:
+def _going_on(setup: Setup, earlier: Trajectory, wish: ExactCompression) -> Setup:
+    """Return the setup of a run that goes on where its store ends."""
+    layers = earlier.weights
+    core = core_start(setup.problem, layers, setup.method, earlier, wish)
+    return replace(setup, weights=layers, state=earlier.state, earlier=earlier, core=core)
+
+
+def _steps_left(n_steps: int, setup: Setup) -> int:
+    """Return the steps from where a run is to the absolute step at which it ends."""
+    end = as_count(n_steps, "n_steps", 0, LARGEST_STEP)
+    if end < setup.state.step:
+        raise ValueError(
+            f"n_steps: expected at least {setup.state.step}, the step at which the run is, as "
+            f"with store= it is absolute, got {end}"
+        )
+    return end - setup.state.step
+
+
+def _loop(
+    setup: Setup,
+    n_steps: int | None,
+    until: float | None,
+    threads: int,
+    keeper: Keeper | None = None,
+) -> Loop:
     method = setup.method
     if isinstance(method, GradientFlow):
         times = _check_flow(setup, n_steps)
         end = _as_until(until, setup.state.time[0])
-        return FlowLoop(setup, method, times, end, threads)
+        return FlowLoop(setup, method, times, end, threads, keeper)
     if until is not None:
         kind = type(method).__name__
         raise ValueError(f"until: expected a GradientFlow, which runs until a time, got {kind}")
@@ -138,7 +196,7 @@ def _loop(setup: Setup, n_steps: int | None, until: float | None, threads: int) 
     _check_same_kind(setup, "n_steps")
     n_steps = as_count(n_steps, "n_steps", 0, LARGEST_STEP - setup.state.step)
     method.check_steps(setup.state.step + n_steps)
-    return StepLoop(setup, method, n_steps, threads)
+    return StepLoop(setup, method, n_steps, threads, keeper)
 
 
 def _check_flow(setup: Setup, n_steps: int | None) -> Times:

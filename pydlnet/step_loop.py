@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 from . import _core
 from .blocks import Block
-from .loop import Loop, Setup
+from .loop import Keeper, Loop, Setup
 from .methods import Method
 from .progress import Progress
 from .rates import Rates
-from .trajectory import State, Trajectory
+from .trajectory import State, Trajectory, ends_at_record
 
 __all__ = ["StepLoop"]
 
@@ -19,14 +19,28 @@ __all__ = ["StepLoop"]
 class StepLoop(Loop):
     """A run of a method that takes steps."""
 
-    def __init__(self, setup: Setup, method: Method, n_steps: int, threads: int) -> None:
+    def __init__(
+        self,
+        setup: Setup,
+        method: Method,
+        n_steps: int,
+        threads: int,
+        keeper: Keeper | None = None,
+    ) -> None:
         self._method = method
         self._first_step = setup.state.step
         last_step = setup.state.step + n_steps
         recorded = "learning_rate" in setup.record.names
         self._rates = Rates(method, last_step, recorded=recorded)
         batches = method.batch_size is not None
-        super().__init__(setup, setup.record.schedule, last_step, batches=batches, threads=threads)
+        super().__init__(
+            setup,
+            setup.record.schedule,
+            last_step,
+            batches=batches,
+            threads=threads,
+            keeper=keeper,
+        )
 
     def _open(self) -> object:
         kind, numbers = self._method.core_spec()
@@ -45,7 +59,8 @@ class StepLoop(Loop):
 
     def _first_row(self) -> int:
         # What an earlier run has recorded at its last step stands.
-        return 0 if self._setup.earlier is None else self._first_step + 1
+        earlier = self._setup.earlier
+        return self._first_step + (earlier is not None and ends_at_record(earlier))
 
     def _progress(self, show: bool | None) -> Progress:
         return Progress(self._first_step, self._last_step, show)
@@ -55,8 +70,12 @@ class StepLoop(Loop):
         return self._step
 
     @property
-    def _stood_still(self) -> bool:
-        return self._setup.earlier is not None and self._step == self._first_step
+    def _has_moved(self) -> bool:
+        return self._step != self._first_step
+
+    @property
+    def _begins_at(self) -> int:
+        return self._first_step
 
     def _advance_core(self, seconds: float) -> str:
         rates, first_rate, until = self._rates.ahead(self._step, self._block_end())
@@ -102,6 +121,6 @@ class StepLoop(Loop):
     def _times(self, times: NDArray[np.float64]) -> NDArray[np.float64] | None:
         return times if self._method.has_time else None
 
-    def _keeps_last(self, earlier: Trajectory) -> bool:
+    def _is_scheduled(self, earlier: Trajectory) -> bool:
         schedules = (earlier.record.schedule, self._setup.record.schedule)
         return any(earlier.step in schedule for schedule in schedules)

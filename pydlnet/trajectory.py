@@ -77,7 +77,8 @@ class Trajectory:
     status : str
         Why the run ended: "converged" (a stop condition was met), "finished" (all steps taken),
         "diverged" (the loss is not finite), "time_limit", "interrupted", or "step_too_small" (a
-        flow cannot go on, as the gradient has a singularity there).
+        flow cannot go on, as the gradient has a singularity there). A store is also "running" while
+        somebody writes it, and "interrupted" if its writer was killed.
     method : Method or GradientFlow
         Takes over when the run is continued without another one.
     record : Record
@@ -140,6 +141,13 @@ class Trajectory:
             f"<Trajectory: {self.status} at {place}, widths {self.widths}, "
             f"{self.data.sizes['step']} records of {recorded}>"
         )
+
+
+def ends_at_record(trajectory: Trajectory) -> bool:
+    """Say whether the last record is where the run is: not so in a store of one that goes on."""
+    if isinstance(trajectory.method, GradientFlow):
+        return bool(trajectory.data["time"][-1] == trajectory.state.time[0])
+    return bool(trajectory.data["step"][-1] == trajectory.step)
 
 
 def to_dataset(

@@ -1,0 +1,49 @@
+"""Trajectories on disk: finished ones in files, and stores that grow with their run.
+
+Zarr is needed, and loaded, for what ends in ``.zarr`` only.
+"""
+
+from os import PathLike
+from pathlib import Path
+
+from ..trajectory import Trajectory
+from .saved import check_target, open_saved, require_zarr, save
+
+__all__ = ["check_target", "open_trajectory", "require_zarr", "save"]
+
+
+def open_trajectory(path: str | PathLike[str], *, verify: bool = False) -> Trajectory:
+    """Open a saved trajectory or the store of a run; its data is read when it is used.
+
+    Parameters
+    ----------
+    path : path-like
+        Written by `Trajectory.save`, ending in ``.nc`` or ``.zarr``, or by `run` with ``store=``,
+        also while that run goes on: what it had committed is seen, and nothing later.
+    verify : bool, default False
+        Whether to read all records now and to compare them with the checksums kept of them. Damage
+        is noticed without it, too, but of a store's records only when they are used.
+
+    Returns
+    -------
+    Trajectory
+        It continues bit for bit. Functions of the user's (quantities, a learning rate) are known
+        by name only and have to be given again.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is nothing at that path.
+    ValueError
+        If it is not a saved trajectory, one of another layout, or damaged.
+    """
+    if not isinstance(verify, bool):
+        raise TypeError(f"verify: expected a bool, got {type(verify).__name__}")
+    target = Path(path)
+    if target.suffix == ".zarr" and target.is_dir():
+        require_zarr()
+        from .stores import is_store, open_store
+
+        if is_store(target):
+            return open_store(target, verify=verify)
+    return open_saved(target, verify=verify)

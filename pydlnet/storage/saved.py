@@ -1,0 +1,144 @@
+"""Finished trajectories on disk: NetCDF or Zarr through xarray, state in a group beside the data.
+
+Nothing is ever unpickled: numbers are arrays, everything else is JSON.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Hashable
+from os import PathLike
+from pathlib import Path
+
+import xarray as xr
+
+from ..methods import method_from_dict
+from ..recording import record_from_dict
+from ..trajectory import Trajectory
+from .state import state_dataset, state_from_dataset
+
+__all__ = ["check_target", "open_saved", "require_zarr", "save"]
+
+# The layout of the state group; a file of another layout is refused.
+LAYOUT = 2
+
+
+def save(trajectory: Trajectory, path: str | PathLike[str]) -> None:
+    """Write a trajectory; see `Trajectory.save`."""
+    target = Path(path)
+    is_zarr = _is_zarr(target)
+    check_target(target)
+    data = trajectory.data.copy()
+    data.attrs["pydlnet_layout"] = LAYOUT
+    data.attrs["record"] = json.dumps(trajectory.record.to_dict())
+    # Complete or not there: written beside the target and moved over it.
+    with tempfile.TemporaryDirectory(prefix=".pydlnet-", dir=target.parent) as folder:
+        draft = Path(folder) / target.name
+        _write(data, _state_of(trajectory), draft, is_zarr)
+        if is_zarr and target.exists():
+            shutil.move(target, Path(folder) / "replaced")
+        os.replace(draft, target)
+
+
+def check_target(target: Path) -> None:
+    """Raise unless a trajectory can be written to this path, before there is one."""
+    is_zarr = _is_zarr(target)
+    if is_zarr:
+        require_zarr()
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"path: expected an existing folder, found none at {target.parent}")
+    mine = (target / "zarr.json").exists() if is_zarr else target.is_file()
+    if target.exists() and not mine:
+        kind = "a Zarr store" if is_zarr else "a file"
+        raise ValueError(f"path: expected {kind} or nothing at {target}, got something else")
+
+
+def open_saved(target: Path, *, verify: bool) -> Trajectory:
+    """Open a saved trajectory; see `open_trajectory`."""
+    is_zarr = _is_zarr(target)
+    if not target.exists():
+        raise FileNotFoundError(f"path: expected a saved trajectory, found nothing at {target}")
+    try:
+        data = _open_group(target, None, is_zarr)
+        layout = data.attrs.get("pydlnet_layout")
+    except Exception as error:
+        raise ValueError(f"path: {target} cannot be read as a trajectory: {error}") from error
+    if layout != LAYOUT:
+        found = "no trajectory" if layout is None else f"layout {layout}"
+        raise ValueError(f"path: expected a trajectory of layout {LAYOUT} in {target}, got {found}")
+    try:
+        if is_zarr:
+            _check_chunks(target)
+        with _open_group(target, "state", is_zarr) as state:
+            trajectory = _assemble(data, state.load())
+        if verify:
+            trajectory.data.load()
+    except Exception as error:
+        raise ValueError(f"path: the trajectory in {target} is damaged: {error!r}") from error
+    return trajectory
+
+
+def _check_chunks(path: Path) -> None:
+    """Raise if a chunk is missing: Zarr would read it as NaN without a word."""
+    import zarr
+
+    for group in (zarr.open_group(path, mode="r"), zarr.open_group(path / "state", mode="r")):
+        for name, array in group.arrays():
+            if array.nchunks_initialized != array.nchunks:
+                raise ValueError(f"chunks of {name} are missing")
+
+
+def _is_zarr(path: Path) -> bool:
+    if path.suffix not in (".nc", ".zarr"):
+        raise ValueError(f"path: expected a name ending in .nc or .zarr, got {str(path)!r}")
+    return path.suffix == ".zarr"
+
+
+def _write(data: xr.Dataset, state: xr.Dataset, path: Path, is_zarr: bool) -> None:
+    if is_zarr:
+        # Consolidated, so that xarray opens it without a word; Zarr warns that this is young.
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Consolidated metadata")
+            # Every chunk is written, so that one that is not there has been lost.
+            data.to_zarr(path, mode="w", consolidated=True, write_empty_chunks=True)
+            state.to_zarr(path, mode="a", group="state", consolidated=True, write_empty_chunks=True)
+        return
+    data.to_netcdf(path, "w", engine="h5netcdf", encoding=_bit_for_bit(data))
+    state.to_netcdf(path, "a", group="state", engine="h5netcdf", encoding=_bit_for_bit(state))
+
+
+def _bit_for_bit(dataset: xr.Dataset) -> dict[Hashable, dict[str, None]]:
+    """Ask for no fill value: every bit of a float is kept and integers stay integers."""
+    return {name: {"_FillValue": None} for name in dataset.variables}
+
+
+def _open_group(path: Path, group: str | None, is_zarr: bool) -> xr.Dataset:
+    if is_zarr:
+        require_zarr()
+        dataset: xr.Dataset = xr.open_zarr(path, group=group, chunks=None)
+        return dataset
+    return xr.open_dataset(path, group=group, engine="h5netcdf", decode_times=False)
+
+
+def require_zarr() -> None:
+    """Raise ImportError, saying what to do, unless Zarr is there."""
+    try:
+        import zarr  # noqa: F401
+    except ImportError:
+        raise ImportError(
+            "a .zarr path needs Zarr: pip install 'pydlnet[store]', or use .nc"
+        ) from None
+
+
+def _state_of(trajectory: Trajectory) -> xr.Dataset:
+    return state_dataset(trajectory.weights, trajectory.state, trajectory.method, trajectory.status)
+
+
+def _assemble(data: xr.Dataset, state: xr.Dataset) -> Trajectory:
+    record = record_from_dict(json.loads(data.attrs.pop("record")))
+    del data.attrs["pydlnet_layout"]
+    method = method_from_dict(json.loads(data.attrs["method"]))
+    weights, core, status = state_from_dataset(state, method)
+    return Trajectory(data, weights, status, method, record, core)
