@@ -21,7 +21,7 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from .sealed import flush_folder
 
-__all__ = ["Column", "create_column", "open_column", "publish_shapes", "quietly"]
+__all__ = ["Column", "create_column", "open_column", "open_group", "publish_shapes", "quietly"]
 
 ZSTD_LEVEL = 1  # records are mostly noise: higher levels take longer and gain nothing
 
@@ -161,9 +161,21 @@ def create_column(
 
 
 def open_column(path: Path, *, writable: bool = False) -> Column:
-    """Return the column in a folder."""
-    array = zarr.open_array(path, mode="r+" if writable else "r")
+    """Return the column in a folder; raise ValueError if it is damaged."""
+    try:
+        array = zarr.open_array(path, mode="r+" if writable else "r")
+    except Exception as error:
+        raise ValueError(f"{path / 'zarr.json'} is damaged: {error}") from error
     return Column(array.with_config({"write_empty_chunks": True}), path)
+
+
+def open_group(path: Path) -> "zarr.Group":
+    """Return the group of all columns; raise ValueError if it is damaged."""
+    try:
+        with quietly():
+            return zarr.open_group(path, mode="r+", use_consolidated=False)
+    except Exception as error:
+        raise ValueError(f"{path / 'zarr.json'} is damaged: {error}") from error
 
 
 def publish_shapes(path: Path) -> None:

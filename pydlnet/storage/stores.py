@@ -29,7 +29,15 @@ from ..loop import Setup, Snapshot
 from ..methods import method_from_dict
 from ..recording import record_from_dict
 from ..trajectory import Trajectory, append
-from .columns import Column, create_column, extended, open_column, publish_shapes, quietly
+from .columns import (
+    Column,
+    create_column,
+    extended,
+    open_column,
+    open_group,
+    publish_shapes,
+    quietly,
+)
 from .identity import check_layout, check_same_run, describe_stop
 from .lock import WriterLock, is_locked
 from .rows import Rows, lazily
@@ -124,12 +132,13 @@ class RunStore:
         if not (self._path / FOLDER / "commit").exists():
             _clear(self._path)
             return
-        theirs, _ = read_sealed(self._path / FOLDER / "origin")
+        theirs = _read_origin(self._path)
         check_same_run(self._origin, theirs, self._path)
         self._origin = theirs
         commit = _read_commit(self._path)
         self.earlier = _trajectory(self._path, commit, is_running=False)
         n_rows = commit.header["n_rows"]
+        open_group(self._path)  # which the end of the run needs
         self._about = commit.header["columns"]
         for name in self._about:
             self._columns[name] = open_column(self._path / name, writable=True)
@@ -161,6 +170,7 @@ class RunStore:
         template : xarray.Dataset
             Without records: names, dimensions, dtypes and attributes of what will be recorded.
         """
+        self._lock.check_owner()
         if self.earlier is not None:
             self._check_columns(template)
         elif self._setup.earlier is None:
@@ -253,7 +263,7 @@ class RunStore:
 
     def is_due(self) -> bool:
         """Say whether it is time for a commit."""
-        return time.monotonic() >= self._due and self._n_stored + self._n_tail > 0
+        return time.monotonic() >= self._due
 
     def commit(self, snapshot: Snapshot) -> None:
         """Bring all records and the state they belong to to the disk, both or neither."""
@@ -262,6 +272,7 @@ class RunStore:
 
     def finish(self, snapshot: Snapshot) -> Trajectory:
         """Commit the end of the run, with all records in the arrays, and open it."""
+        self._lock.check_owner()
         n_left = max(0, self._n_tail - 1)
         digests = dict(self._digests)
         tail = {}
@@ -272,7 +283,7 @@ class RunStore:
             tail[name] = rows[n_left:]
         self._write_commit(snapshot, self._n_stored + n_left, digests, tail)
         with quietly():
-            zarr.open_group(self._path, mode="r+").update_attributes(snapshot.attributes)
+            open_group(self._path).update_attributes(snapshot.attributes)
         publish_shapes(self._path)
         return self.opened(snapshot.status)
 
@@ -326,10 +337,9 @@ def is_store(path: Path) -> bool:
 def open_store(path: Path, *, verify: bool = False) -> Trajectory:
     """Open a store; see `open_trajectory`."""
     path = path.absolute()
-    origin = path / FOLDER / "origin"
-    if not origin.exists() or not (path / FOLDER / "commit").exists():
+    if not (path / FOLDER / "commit").exists():
         raise ValueError(f"path: the run in {path} has not committed anything yet")
-    check_layout(read_sealed(origin)[0].get("layout"), path)
+    check_layout(_read_origin(path).get("layout"), path)
     # The lock first: a run that ends now was running.
     is_running = is_locked(path / FOLDER / "lock")
     commit = _read_commit(path)
@@ -364,6 +374,13 @@ def _clear(path: Path) -> None:
             child.unlink()
 
 
+def _read_origin(path: Path) -> dict[str, Any]:
+    try:
+        return read_sealed(path / FOLDER / "origin")[0]
+    except FileNotFoundError as error:
+        raise ValueError(f"{error.filename} is missing: the store is damaged") from None
+
+
 def _read_commit(path: Path) -> Commit:
     header, arrays = read_sealed(path / FOLDER / "commit")
     state = xr.Dataset(attrs=header["state"])
@@ -379,7 +396,7 @@ def _read_commit(path: Path) -> Commit:
 
 def _trajectory(path: Path, commit: Commit, *, is_running: bool) -> Trajectory:
     header = commit.header
-    origin, _ = read_sealed(path / FOLDER / "origin")
+    origin = _read_origin(path)
     method = method_from_dict(json.loads(header["attributes"]["method"]))
     weights, state, status = state_from_dataset(commit.state, method)
     if status == "running" and not is_running:  # and was killed

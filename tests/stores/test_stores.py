@@ -6,13 +6,11 @@ import numpy as np
 import pytest
 import victims
 import xarray as xr
-from helpers import assert_same_run, network, steps_of
+from helpers import assert_same_run, network
 from small_run import METHOD, PROBLEM, WIDTHS, run
 
 import pydlnet as dln
 from pydlnet.storage import stores
-
-SHORT = 0.05  # of the victims' runs
 
 
 @pytest.fixture
@@ -31,11 +29,11 @@ def small_chunks(monkeypatch):
 # -- What is kept --
 
 
-@pytest.mark.parametrize("name", victims.victims())
+@pytest.mark.parametrize("name", victims.NAMES)
 @pytest.mark.usefixtures("small_chunks")
 def test_a_store_changes_nothing(name, store):
-    whole = victims.run(name, length=SHORT)
-    kept = victims.run(name, store, length=SHORT)
+    whole = victims.run(name)
+    kept = victims.run(name, store)
     assert_same_run(kept, whole)
     assert_same_run(dln.open(store, verify=True), whole)
 
@@ -114,16 +112,14 @@ def test_memory_holds_one_chunk_only(store, small_chunks):
 # -- Going on --
 
 
-@pytest.mark.parametrize("name", victims.victims())
+@pytest.mark.parametrize("name", victims.NAMES)
 @pytest.mark.usefixtures("small_chunks")
 def test_ending_later_equals_one_run(name, store):
-    whole = victims.run(name, length=SHORT)
-    victim = victims.victims(SHORT)[name]
-    ((kind, end),) = victim.end.items()
+    whole = victims.run(name)
+    end = victims.place(whole)
     # Not on the schedule: what is recorded there goes when the run goes on.
-    for part in (end * 0.3333, end * 0.6789, end):
-        place = int(part) if kind == "n_steps" else float(part)
-        kept = victims.run(name, store, length=SHORT, **{kind: place})
+    for part in (end * 0.3337, end * 0.6789, end):
+        kept = victims.run(name, store, end=part if name == "flow" else int(part))
         dln.open(store, verify=True)
     assert_same_run(kept, whole)
     assert_same_run(dln.open(store, verify=True), whole)

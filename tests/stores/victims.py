@@ -21,8 +21,8 @@ class Victim:
 
     problem: Any
     method: Any
-    end: dict[str, float]
     record: dln.Record
+    end: int
 
 
 def _target():
@@ -43,22 +43,26 @@ def norms(weights):
     return np.array([np.sum(layer**2) for layer in weights])
 
 
-def victims(length=1.0):
-    """Return runs of all kinds; `length` scales how long they take."""
+LONG = 10**9  # steps, or times; far more than anybody waits for
+
+
+def victims():
+    """Return runs of all kinds, by name, and where a short one of each ends."""
     often = dln.Record(["loss", "singular_values", "imbalance"], every=10)
     watched = dln.Record(["loss", {"norms": norms}], every=50)
     plain = dln.Record(["loss", "singular_values"], every=2)
-    times = dln.Record(["loss", "singular_values"], times=np.linspace(0.01, 40.0, 4000))
-    steps = {"n_steps": int(60_000 * length)}
-    few = {"n_steps": int(3_000 * length)}
+    times = dln.Record(["loss", "singular_values"], times=np.arange(1, 200_000) * 0.01)
     return {
-        "descent": Victim(_target(), dln.GradientDescent(1e-4), steps, often),
-        "compressed": Victim(_narrow(), dln.Momentum(1e-4, 0.9), steps, often),
-        "own quantity": Victim(_target(), dln.GroupRMSprop(1e-4), steps, watched),
-        "batches": Victim(_regression(), dln.Adam(1e-5, batch_size=7), steps, often),
-        "rule": Victim(_target(), dln.EndToEndDescent(1e-4, 3), few, plain),
-        "flow": Victim(_target(), dln.GradientFlow(), {"until": 40.0 * length}, times),
+        "descent": Victim(_target(), dln.GradientDescent(1e-4), often, 3000),
+        "compressed": Victim(_narrow(), dln.Momentum(1e-4, 0.9), often, 3000),
+        "own quantity": Victim(_target(), dln.GroupRMSprop(1e-4), watched, 3000),
+        "batches": Victim(_regression(), dln.Adam(1e-5, batch_size=7), often, 3000),
+        "rule": Victim(_target(), dln.EndToEndDescent(1e-4, 3), plain, 150),
+        "flow": Victim(_target(), dln.GradientFlow(), times, 2),
     }
+
+
+NAMES = list(victims())
 
 
 def start(victim):
@@ -66,10 +70,20 @@ def start(victim):
     return dln.init.balanced(widths, 0.1, rng=5)
 
 
-def run(name, store=None, length=1.0, **others):
-    victim = victims(length)[name]
-    arguments = {**victim.end, "record": victim.record, "rng": 3, "store": store, **others}
-    return dln.run(victim.problem, start(victim), victim.method, **arguments)
+def run(name, store=None, end=None, **others):
+    """Run a victim to a step, or a time of a flow; to where the short one ends without one."""
+    victim = victims()[name]
+    kind = "until" if name == "flow" else "n_steps"
+    arguments = {kind: victim.end if end is None else end, "record": victim.record, "rng": 3}
+    return dln.run(
+        victim.problem, start(victim), victim.method, store=store, **{**arguments, **others}
+    )
+
+
+def place(trajectory):
+    """Return where a trajectory ends, as `run` takes it."""
+    is_flow = isinstance(trajectory.method, dln.GradientFlow)
+    return trajectory.state.time[0] if is_flow else trajectory.step
 
 
 def commit_always():
@@ -78,7 +92,7 @@ def commit_always():
     stores.BYTES_A_CHUNK = 2**14
 
 
-def run_in_child(name, store, length=1.0):
+def run_in_child(name, store, end=LONG):
     """Run with frequent commits: what a process of its own calls."""
     commit_always()
-    run(name, store, length)
+    run(name, store, end)
