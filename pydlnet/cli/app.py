@@ -149,7 +149,7 @@ def reproduce(
 def show(
     path: Annotated[Path, typer.Argument(help="What a run saved: a .nc file or a .zarr folder.")],
 ) -> None:
-    """Print what a saved trajectory holds."""
+    """Print what a saved trajectory holds, or a store while its run goes on."""
     from .show import show_path
 
     raise typer.Exit(show_path(path))
@@ -183,7 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    except (ValueError, TypeError, OSError, MemoryError, ImportError) as error:
+    except (ValueError, TypeError, OSError, MemoryError, ImportError, RuntimeError) as error:
         text = str(error) or type(error).__name__
         lines = [text, *getattr(error, "__notes__", [])]
         print(f"error: {' '.join(' '.join(lines).split())}", file=sys.stderr)

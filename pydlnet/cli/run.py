@@ -43,6 +43,7 @@ def run_file(path: Path, settings: list[str], *, dry_run: bool, overwrite: bool)
     """
     config = load(path, settings)
     output, picture = _outputs(config)
+    keeps = "store" in config.sections["output"]
     experiment = build(config)
     if picture and "loss" not in experiment.record.names:
         raise ValueError('output.picture: needs "loss" in record.quantities')
@@ -58,11 +59,14 @@ def run_file(path: Path, settings: list[str], *, dry_run: bool, overwrite: bool)
     say(_summary(config, experiment, output, start.data))
     if dry_run:
         return 0
-    for file in (output, picture):
+    # A store that exists is gone on in.
+    for file in (None if keeps else output, picture):
         _prepare(file, overwrite)
-    trajectory = experiment.execute()
-    trajectory.save(output)
-    say(f"\n{_outcome(trajectory)}\nsaved {output} (see it with: pydlnet show {output})")
+    trajectory = experiment.execute(store=output if keeps else None)
+    if not keeps:
+        trajectory.save(output)
+    verb = "kept in" if keeps else "saved"
+    say(f"\n{_outcome(trajectory)}\n{verb} {output} (see it with: pydlnet show {output})")
     if picture:
         draw_run(trajectory, picture)
         say(f"drew {picture}")
@@ -71,15 +75,20 @@ def run_file(path: Path, settings: list[str], *, dry_run: bool, overwrite: bool)
 
 def _outputs(config: Config) -> tuple[Path, Path | None]:
     section = config.sections["output"]
-    check_keys(section, ("path", "picture"), where="[output]")
+    check_keys(section, ("path", "store", "picture"), where="[output]")
     for key, value in section.items():
         if not isinstance(value, str):
             raise TypeError(f"output.{key}: expected a path, got {value!r}")
-    output = Path(section.get("path", f"{config.name}.nc"))
-    if output.suffix not in _ENDINGS:
-        raise ValueError(f"output.path: expected a name ending in .nc or .zarr, got '{output}'")
+    if "path" in section and "store" in section:
+        raise ValueError("output: expected either path or store, and not both")
+    key = "store" if "store" in section else "path"
+    output = Path(section.get(key, f"{config.name}.nc"))
+    endings = (".zarr",) if key == "store" else _ENDINGS
+    if output.suffix not in endings:
+        known = " or ".join(endings)
+        raise ValueError(f"output.{key}: expected a name ending in {known}, got '{output}'")
     if output.suffix == ".zarr" and find_spec("zarr") is None:
-        raise ValueError("output.path: .zarr needs Zarr: pip install 'pydlnet[store]', or use .nc")
+        raise ValueError(f"output.{key}: .zarr needs Zarr: pip install 'pydlnet[store]'")
     if "picture" not in section:
         return output, None
     picture = Path(section["picture"])

@@ -278,3 +278,41 @@ def test_settings_replace_keys_and_are_read_as_toml(call, write):
 )
 def test_mistakes_in_settings(fails, setting, message):
     assert message in fails(settings=[setting])
+
+
+def test_a_store_goes_on_where_it_was(call, write):
+    pytest.importorskip("zarr")
+    path = write(BASIC, ("[stop]\nloss = 1e-6\n", '[output]\nstore = "kept.zarr"\n'))
+    assert "kept in kept.zarr" in call("run", path, "--set", "run.n_steps=300")[1]
+    assert "finished at step 300" in call("show", "kept.zarr")[1]
+    code, out, err = call("run", path)
+    assert (code, err) == (0, "")
+    assert "finished after 1,000 steps" in out
+    whole = dln.run(
+        dln.TargetMatrix([[1.0, 0.0], [0.0, 0.5]]),
+        dln.init.identity((2, 3, 2), 0.1),
+        dln.GradientDescent(0.1),
+        n_steps=1000,
+        record=dln.Record(["loss", "singular_values"]),
+    )
+    kept = dln.open("kept.zarr", verify=True)
+    for name in whole.data.variables:
+        np.testing.assert_array_equal(kept.data[name], whole.data[name])
+    code, _, err = call("run", path, "--set", "method.learning_rate=0.2")
+    assert code == 2
+    assert (
+        "was written for another method: expected learning_rate=0.1, got learning_rate=0.2" in err
+    )
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ('store = "kept.nc"', "output.store: expected a name ending in .zarr, got 'kept.nc'"),
+        ('store = "a.zarr"\npath = "b.nc"', "output: expected either path or store, and not both"),
+    ],
+)
+def test_stores_that_cannot_be(call, write, output, message):
+    code, _, err = call("run", write(BASIC, ("[stop]", f"[output]\n{output}\n[stop]")))
+    assert code == 2
+    assert message in err
