@@ -42,7 +42,7 @@ def open_trajectory(path: str | PathLike[str], *, verify: bool = False) -> Traje
     target = Path(path)
     if target.suffix == ".zarr" and target.is_dir():
         require_zarr()
-        from .stores import is_store, open_store
+        from .reader import is_store, open_store
 
         if is_store(target):
             return open_store(target, verify=verify)

@@ -12,13 +12,12 @@ The records after them are in the commit itself. So a commit is one file that is
 piece: a writer that is killed leaves the previous one or the new one, and readers see either.
 """
 
-import json
 import shutil
 import time
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -26,8 +25,6 @@ import zarr
 from numpy.typing import NDArray
 
 from ..loop import Setup, Snapshot
-from ..methods import method_from_dict
-from ..recording import record_from_dict
 from ..trajectory import Trajectory, append
 from .columns import (
     Column,
@@ -38,15 +35,22 @@ from .columns import (
     publish_shapes,
     quietly,
 )
-from .identity import check_layout, check_same_run, describe_stop
-from .lock import WriterLock, is_locked
-from .rows import Rows, lazily
-from .sealed import read_sealed, remove_drafts, write_sealed
-from .state import state_dataset, state_from_dataset
+from .identity import check_same_run, describe_stop
+from .lock import WriterLock
+from .reader import (
+    FOLDER,
+    check_digest,
+    has_commit,
+    is_store,
+    read_commit,
+    read_origin,
+    trajectory_of,
+)
+from .sealed import remove_drafts, write_sealed
+from .state import state_dataset
 
-__all__ = ["RunStore", "is_store", "open_store"]
+__all__ = ["RunStore"]
 
-FOLDER = "pydlnet"
 BYTES_A_CHUNK = 4 * 2**20  # of all columns together
 LONGEST_CHUNK = 2**16
 
@@ -56,14 +60,6 @@ SHARE_OF_COMMITS = 30.0
 
 # A run that has ended so has nothing to go on with.
 ENDS = ("converged", "diverged", "step_too_small")
-
-
-class Commit(NamedTuple):
-    """What the file says."""
-
-    header: dict[str, Any]
-    state: xr.Dataset
-    tail: dict[str, NDArray[Any]]
 
 
 class RunStore:
@@ -102,6 +98,7 @@ class RunStore:
         self._n_stored = self._n_tail = 0
         self._undefined: set[str] = set()
         self._due = 0.0
+        self._stop: dict[str, Any] = {}  # of the call that has committed last
         self.earlier: Trajectory | None = None
         _check_place(self._path)
         (self._path / FOLDER).mkdir(parents=True, exist_ok=True)
@@ -129,15 +126,16 @@ class RunStore:
 
     def _resume(self) -> None:
         remove_drafts(self._path)
-        if not (self._path / FOLDER / "commit").exists():
+        if not has_commit(self._path):
             _clear(self._path)
             return
-        theirs = _read_origin(self._path)
+        theirs = read_origin(self._path)
         check_same_run(self._origin, theirs, self._path)
         self._origin = theirs
-        commit = _read_commit(self._path)
-        self.earlier = _trajectory(self._path, commit, is_running=False)
+        commit = read_commit(self._path)
+        self.earlier = trajectory_of(self._path, commit, is_running=False)
         n_rows = commit.header["n_rows"]
+        self._stop = commit.header["stop"]
         open_group(self._path)  # which the end of the run needs
         self._about = commit.header["columns"]
         for name in self._about:
@@ -152,15 +150,14 @@ class RunStore:
             self._digests[name] = column.digest(self._n_stored)
             partial = column.read(self._n_stored, n_stored)
             digest = extended(self._digests[name], partial)
-            _check_digest(column, digest, commit.header["digests"][name])
+            check_digest(column, digest, commit.header["digests"][name])
             self._tail[name] = [partial, commit.tail[name]]
 
     def is_over(self) -> bool:
         """Say whether the run has ended already, and would not go on if it was called again."""
         if self.earlier is None or self.earlier.status not in ENDS:
             return False
-        header, _ = read_sealed(self._path / FOLDER / "commit")
-        return self.earlier.status == "diverged" or header["stop"] == describe_stop(self._setup)
+        return self.earlier.status == "diverged" or self._stop == describe_stop(self._setup)
 
     def begin(self, template: xr.Dataset) -> None:
         """Create the columns, or see that they are the ones of the store.
@@ -290,8 +287,8 @@ class RunStore:
     def opened(self, status: str | None = None) -> Trajectory:
         """Return what was committed, as this call of `run` knows it."""
         setup = self._setup
-        commit = _read_commit(self._path)
-        found = _trajectory(self._path, commit, is_running=False)
+        commit = read_commit(self._path)
+        found = trajectory_of(self._path, commit, is_running=False)
         return Trajectory(
             found.data,
             found.weights,
@@ -329,33 +326,6 @@ class RunStore:
         self._due = now + max(SECONDS_A_COMMIT, SHARE_OF_COMMITS * (now - began))
 
 
-def is_store(path: Path) -> bool:
-    """Say whether a run was recorded in this folder as it went."""
-    return (path / FOLDER).is_dir()
-
-
-def open_store(path: Path, *, verify: bool = False) -> Trajectory:
-    """Open a store; see `open_trajectory`."""
-    path = path.absolute()
-    if not (path / FOLDER / "commit").exists():
-        raise ValueError(f"path: the run in {path} has not committed anything yet")
-    check_layout(_read_origin(path).get("layout"), path)
-    # The lock first: a run that ends now was running.
-    is_running = is_locked(path / FOLDER / "lock")
-    commit = _read_commit(path)
-    trajectory = _trajectory(path, commit, is_running=is_running)
-    if verify:
-        for name, digest in commit.header["digests"].items():
-            column = open_column(path / name)
-            _check_digest(column, column.digest(commit.header["n_stored"]), digest)
-    return trajectory
-
-
-def _check_digest(column: Column, found: bytes, digest: str) -> None:
-    if found.hex() != digest:
-        raise ValueError(f"{column.path} is damaged: its records are not those that were committed")
-
-
 def _check_place(path: Path) -> None:
     if path.suffix != ".zarr":
         raise ValueError(f"store: expected a name ending in .zarr, got {str(path)!r}")
@@ -372,48 +342,3 @@ def _clear(path: Path) -> None:
             shutil.rmtree(child)
         elif child.is_file():
             child.unlink()
-
-
-def _read_origin(path: Path) -> dict[str, Any]:
-    try:
-        return read_sealed(path / FOLDER / "origin")[0]
-    except FileNotFoundError as error:
-        raise ValueError(f"{error.filename} is missing: the store is damaged") from None
-
-
-def _read_commit(path: Path) -> Commit:
-    header, arrays = read_sealed(path / FOLDER / "commit")
-    state = xr.Dataset(attrs=header["state"])
-    tail = {}
-    for key, array in arrays.items():
-        kind, _, name = key.partition(" ")
-        if kind == "tail":
-            tail[name] = array
-        else:
-            state[name] = ([f"{name}_axis_{axis}" for axis in range(array.ndim)], array)
-    return Commit(header, state, tail)
-
-
-def _trajectory(path: Path, commit: Commit, *, is_running: bool) -> Trajectory:
-    header = commit.header
-    origin = _read_origin(path)
-    method = method_from_dict(json.loads(header["attributes"]["method"]))
-    weights, state, status = state_from_dataset(commit.state, method)
-    if status == "running" and not is_running:  # and was killed
-        status = "interrupted"
-    variables = {
-        name: lazily(
-            Rows(path / name, header["n_stored"], commit.tail[name]),
-            tuple(about["dims"]),
-            about["attributes"],
-        )
-        for name, about in header["columns"].items()
-    }
-    for name in header["undefined"]:
-        values = variables[name].values.astype(np.float64)
-        values[-1] = np.nan
-        variables[name] = variables[name].copy(data=values)
-    coordinates = {name: variables.pop(name) for name in ("step", "time") if name in variables}
-    data = xr.Dataset(variables, coordinates, {**header["attributes"], "status": status})
-    record = record_from_dict(origin["record"])
-    return Trajectory(data, weights, status, method, record, state)

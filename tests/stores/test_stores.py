@@ -11,6 +11,7 @@ from small_run import METHOD, PROBLEM, WIDTHS, run
 
 import pydlnet as dln
 from pydlnet.storage import stores
+from pydlnet.storage.columns import open_column
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def test_data_is_read_when_it_is_used(store, small_chunks):
     data = run(2_000, record=dln.Record(["loss", "weights"], every=1), store=store).data
     assert not data["W1"].variable._in_memory
     whole = run(2_000, record=dln.Record(["loss", "weights"], every=1)).data
-    chunk = stores.open_column(store / "W1").chunk_length
+    chunk = open_column(store / "W1").chunk_length
     assert chunk < 20
     keys = [
         *(0, -1, chunk, slice(None), slice(chunk - 1, chunk + 2), slice(None, None, 7)),
