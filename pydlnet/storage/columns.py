@@ -163,10 +163,12 @@ def create_column(
 def open_column(path: Path, *, writable: bool = False) -> Column:
     """Return the column in a folder; raise ValueError if it is damaged."""
     try:
-        array = zarr.open_array(path, mode="r+" if writable else "r")
+        array = zarr.open_array(
+            path, mode="r+" if writable else "r", config={"write_empty_chunks": True}
+        )
     except Exception as error:
         raise ValueError(f"{path / 'zarr.json'} is damaged: {error}") from error
-    return Column(array.with_config({"write_empty_chunks": True}), path)
+    return Column(array, path)
 
 
 def open_group(path: Path) -> "zarr.Group":
