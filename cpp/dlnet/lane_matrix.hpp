@@ -14,11 +14,6 @@ template <class Scalar>
 using LaneSums = std::array<double, static_cast<std::size_t>(lanes<Scalar>)>;
 
 template <class Scalar>
-Vector<Scalar> broadcast(Scalar x) {
-  return Vector<Scalar>{} + x;
-}
-
-template <class Scalar>
 class LaneMatrix {
  public:
   LaneMatrix() = default;

@@ -53,6 +53,36 @@ inline void store(Scalar* p, Vector<Scalar> v) {
   *reinterpret_cast<Vector<Scalar>*>(p) = v;
 }
 
+// x in every lane.
+template <class Scalar>
+[[gnu::always_inline]] inline Vector<Scalar> broadcast(Scalar x) {
+  return x - Vector<Scalar>{};
+}
+
+// sum += a * b, in place. Left to itself, GCC renames the sums of an unrolled loop from one turn to
+// the next, until it runs out of registers and spills them.
+template <class Scalar>
+[[gnu::always_inline]] inline void add_product(Vector<Scalar>& sum, Vector<Scalar> a,
+                                               Vector<Scalar> b) {
+#if defined(__FMA__)
+  if constexpr (sizeof(Scalar) == sizeof(double)) {
+    asm("vfmadd231pd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
+  } else {
+    asm("vfmadd231ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
+  }
+#else
+  sum += a * b;
+#endif
+}
+
+// A pointer of which the compiler knows nothing: it is added to as the code says, instead of taking
+// registers for multiples of its stride.
+template <class Scalar>
+[[gnu::always_inline]] inline const Scalar* opaque(const Scalar* p) {
+  asm("" : "+r"(p));
+  return p;
+}
+
 inline float root(float x) { return std::sqrt(x); }
 inline double root(double x) { return std::sqrt(x); }
 template <class V>

@@ -75,17 +75,23 @@ template <class Scalar, int tile_vectors, int tile_columns>
     for (int m = 0; m < tile_vectors; ++m) tile[n][m] = Vector<Scalar>{};
   }
   const Scalar* entry = b.data;
-  for (Index k = 0; k < depth; ++k, a += a_stride, entry += b.row_step) {
+  const auto add_column = [&](const Scalar* vectors) __attribute__((always_inline)) {
     Vector<Scalar> column[tile_vectors];
 #pragma GCC unroll 3
-    for (int m = 0; m < tile_vectors; ++m) column[m] = load(a + m * L);
+    for (int m = 0; m < tile_vectors; ++m) column[m] = load(vectors + m * L);
 #pragma GCC unroll 16
     for (int n = 0; n < tile_columns; ++n) {
-      const Scalar factor = entry[n * b.col_step];
+      const Vector<Scalar> factor = broadcast(entry[n * b.col_step]);
 #pragma GCC unroll 3
-      for (int m = 0; m < tile_vectors; ++m) tile[n][m] += column[m] * factor;
+      for (int m = 0; m < tile_vectors; ++m) add_product<Scalar>(tile[n][m], column[m], factor);
     }
+    entry = opaque(entry + b.row_step);
+  };
+  for (; depth > 1; depth -= 2, a += 2 * a_stride) {
+    add_column(a);
+    add_column(a + a_stride);
   }
+  if (depth > 0) add_column(a);
   if (finish.reads_c) {
 #pragma GCC unroll 16
     for (int n = 0; n < tile_columns; ++n) {
