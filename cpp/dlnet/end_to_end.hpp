@@ -35,7 +35,7 @@ class EndToEndRule {
         values_(static_cast<std::size_t>(weight_.cols())),
         powers_(static_cast<std::size_t>(weight_.cols())),
         spectrum_(weight_.rows(), weight_.cols(), true),
-        packing_(weight_.rows(), weight_.cols()) {}
+        packing_(std::max(weight_.rows(), weight_.cols())) {}
 
   // `decay` is the weight decay of each layer.
   template <class Scalar>

@@ -88,7 +88,7 @@ class Flow final : public FlowSession {
       network().refresh_transposed(j);
     }
     const double left = std::exp(-2.0 * weight_decay_ * (time_ - integrator_.begin().first_time));
-    Packing<double> packing(largest(widths_), largest(widths_));
+    Packing<double> packing(largest(widths_));
     double drift = 0.0;
     for (std::size_t j = 0; j + 1 < first_.size(); ++j) {
       Matrix<double> before(widths_[j + 1], widths_[j + 1]);

@@ -29,38 +29,34 @@ template <class Scalar>
   });
 }
 
+// With B packed; A is packed on the way, or has been for the columns before.
 template <class Scalar>
-void multiply_block(ConstView<Scalar> a, RightFactor<Scalar> b, View<Scalar> c,
-                    const Finish<Scalar>& finish, Panels<Scalar>& panels) {
+void multiply_block(const ConstView<Scalar>& a, const View<Scalar>& c, const Finish<Scalar>& finish,
+                    bool packs_a, Panels<Scalar>& panels) {
   const Index depth = a.cols;
-  panels.pack_right(b, depth, c.cols);
   for_each_panel<Scalar>(c.rows, [&](Index row, auto tile_vectors) {
-    const Scalar* left = panels.pack_left(a.data + row, a.stride, depth, tile_vectors);
-    const Index left_stride = tile_vectors * lanes<Scalar>;
-    for_each_strip(c.cols, Panels<Scalar>::packed_tile_columns,
-                   [&](Index col, Index width, Index n_tiles) {
-                     KernelTable<Scalar>::find(tile_vectors, width)(
-                         {n_tiles, depth, left, left_stride, panels.packed_tile(depth, col, width),
-                          width * depth, c.data + col * c.stride + row, c.stride},
-                         finish);
-                   });
+    if (packs_a) panels.template pack_left<tile_vectors>(a, row);
+    for_each_strip(
+        c.cols, Panels<Scalar>::packed_tile_columns, [&](Index col, Index width, Index n_tiles) {
+          KernelTable<Scalar>::find_packed(tile_vectors, width)(
+              {n_tiles, depth, panels.packed_panel(depth, row), tile_vectors * lanes<Scalar>,
+               panels.packed_tile(depth, col, width), width * depth, c.data + col * c.stride + row,
+               c.stride},
+              finish);
+        });
   });
 }
 
 template <class Scalar>
 void multiply_packed(ConstView<Scalar> a, RightFactor<Scalar> b, View<Scalar> c,
                      const Finish<Scalar>& finish, Panels<Scalar>& panels) {
-  for_each_tile(c.cols, block_cols<Scalar>, [&](Index col, Index width) {
-    for_each_tile(a.cols, block_depth, [&](Index k, Index depth) {
-      const ConstView<Scalar> block_a{a.data + k * a.stride, a.rows, depth, a.stride};
-      const RightFactor<Scalar> block_b{b.data + k * b.row_step + col * b.col_step, b.row_step,
-                                        b.col_step};
+  for_each_tile(a.cols, block_depth, [&](Index k, Index depth) {
+    const ConstView<Scalar> block_a{a.data + k * a.stride, a.rows, depth, a.stride};
+    for_each_tile(c.cols, block_cols<Scalar>, [&](Index col, Index width) {
+      panels.pack_right({b.data + k * b.row_step + col * b.col_step, b.row_step, b.col_step}, depth,
+                        width);
       const View<Scalar> block_c{c.data + col * c.stride, c.rows, width, c.stride};
-      if (k == 0) {
-        multiply_block(block_a, block_b, block_c, finish, panels);
-      } else {
-        multiply_block(block_a, block_b, block_c, finish.rest(), panels);
-      }
+      multiply_block(block_a, block_c, k == 0 ? finish : finish.rest(), col == 0, panels);
     });
   });
 }

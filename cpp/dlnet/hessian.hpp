@@ -140,7 +140,7 @@ class ChainHessian final : public SymmetricOperator {
         meeting_(meeting_layer(network_.widths())),
         input_(network_.widths(), meeting_),
         output_(network_.widths(), network_.depth() - meeting_),
-        packing_(largest(network_.widths()), largest(network_.widths())),
+        packing_(largest(network_.widths())),
         end_to_end_(zeros()),
         end_to_end_tangent_(zeros()),
         gradient_(zeros()),

@@ -85,7 +85,7 @@ class Observer {
       if (wanted.layer_spectra) values_.prepare(widths[j + 1], widths[j]);
       if (wanted.imbalance && j > 0) difference_.emplace_back(widths[j], widths[j]);
     }
-    if (wanted.imbalance) packing_.emplace(largest(widths), largest(widths));
+    if (wanted.imbalance) packing_.emplace(largest(widths));
   }
 
   // From now on the records are those of a network that descends on another problem.

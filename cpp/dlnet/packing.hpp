@@ -1,6 +1,7 @@
 // Where the panels of large products are copied to, and who shares these products.
 #pragma once
 
+#include <cstring>
 #include <vector>
 
 #include "team.hpp"
@@ -20,10 +21,10 @@ template <class Scalar>
 class Panels {
  public:
   Panels() = default;
-  // The largest inner dimension and number of columns among the products to come.
-  Panels(Index depth, Index cols) {
-    if (!are_worthwhile(depth, cols, true)) return;
-    left_ = Buffer<Scalar>(max_tile_vectors * lanes<Scalar> * block_depth);
+  // No factor of the products to come has more rows or columns.
+  explicit Panels(Index largest) {
+    if (!are_worthwhile(largest, largest, true)) return;
+    left_ = Buffer<Scalar>(padded_rows<Scalar>(largest) * block_depth);
     right_ = Buffer<Scalar>(block_depth * block_cols<Scalar>);
   }
 
@@ -34,23 +35,29 @@ class Panels {
     return depth > block_depth || depth * cols > cached;
   }
 
-  const Scalar* pack_left(const Scalar* a, Index stride, Index depth, int tile_vectors) {
-    Scalar* out = left_.data();
-    for (Index k = 0; k < depth; ++k) {
-      for (int m = 0; m < tile_vectors; ++m, out += lanes<Scalar>) {
-        store(out, load(a + k * stride + m * lanes<Scalar>));
+  // The rows of A from `row` on, as many as the vectors hold.
+  template <int tile_vectors>
+  void pack_left(ConstView<Scalar> a, Index row) {
+    Scalar* out = left_.data() + row * a.cols;
+    const Scalar* column = a.data + row;
+    for (Index k = 0; k < a.cols; ++k, column += a.stride, out += tile_vectors * lanes<Scalar>) {
+      for (int m = 0; m < tile_vectors; ++m) {
+        store(out + m * lanes<Scalar>, load(column + m * lanes<Scalar>));
       }
     }
-    return left_.data();
   }
+
+  const Scalar* packed_panel(Index depth, Index row) const { return left_.data() + row * depth; }
 
   // Tile after tile, each (depth, width) with its rows contiguous.
   void pack_right(RightFactor<Scalar> b, Index depth, Index cols) {
     for_each_tile(cols, packed_tile_columns, [&](Index col, Index width) {
       Scalar* out = right_.data() + col * depth;
       const Scalar* entry = b.data + col * b.col_step;
-      for (Index k = 0; k < depth; ++k, entry += b.row_step) {
-        for (Index n = 0; n < width; ++n) *out++ = entry[n * b.col_step];
+      if (width == packed_tile_columns) {
+        pack_tile(entry, b, depth, packed_tile_columns, out);
+      } else {
+        pack_tile(entry, b, depth, width, out);
       }
     });
   }
@@ -62,6 +69,21 @@ class Panels {
   static constexpr Index packed_tile_columns = max_tile_columns(max_tile_vectors);
 
  private:
+  // Inlined, so that nearly all of the tiles are copied with a width known at compile time.
+  [[gnu::always_inline]] static void pack_tile(const Scalar* entry, const RightFactor<Scalar>& b,
+                                               Index depth, Index width, Scalar* out) {
+    if (b.col_step == 1) {
+      for (Index k = 0; k < depth; ++k, entry += b.row_step, out += width) {
+        std::memcpy(out, entry, static_cast<std::size_t>(width) * sizeof(Scalar));
+      }
+    } else {
+      for (Index k = 0; k < depth; ++k, entry += b.row_step, out += width) {
+#pragma GCC unroll 16
+        for (Index n = 0; n < width; ++n) out[n] = entry[n * b.col_step];
+      }
+    }
+  }
+
   Buffer<Scalar> left_;
   Buffer<Scalar> right_;
 };
@@ -70,15 +92,13 @@ class Panels {
 template <class Scalar>
 class Packing {
  public:
-  // The largest inner dimension and number of columns among the products to come.
-  Packing(Index depth, Index cols) : depth_(depth), cols_(cols) {
-    panels_.emplace_back(depth, cols);
-  }
+  // No factor of the products to come has more rows or columns.
+  explicit Packing(Index largest) : largest_(largest) { panels_.emplace_back(largest); }
 
   // From now on large products are shared among the team, which must outlive this.
   void share_with(Team& team) {
     team_ = &team;
-    while (static_cast<int>(panels_.size()) < team.size()) panels_.emplace_back(depth_, cols_);
+    while (static_cast<int>(panels_.size()) < team.size()) panels_.emplace_back(largest_);
   }
 
   // The team, where it gains more than calling it costs (measured at 2 threads), else null.
@@ -90,8 +110,7 @@ class Packing {
   Panels<Scalar>& panels(int member) { return panels_[static_cast<std::size_t>(member)]; }
 
  private:
-  Index depth_;
-  Index cols_;
+  Index largest_;
   std::vector<Panels<Scalar>> panels_;
   Team* team_ = nullptr;
 };

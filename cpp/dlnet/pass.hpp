@@ -55,7 +55,7 @@ class Pass {
       : depth_(widths.size() - 1),
         input_(widths, meeting, false),
         output_(widths, depth_ - meeting, sparse),
-        packing_(largest(widths), largest(widths)) {
+        packing_(largest(widths)) {
     if (depth_ == 1 || (sparse && !whole)) return;
     end_to_end_ = Matrix<Scalar>(widths.back(), widths.front());
     if (!output_.is_single()) suffix_ = Matrix<Scalar>(widths.back(), widths[meeting]);

@@ -87,7 +87,7 @@ template <class Scalar, int tile_vectors, int tile_columns>
     }
     entry = opaque(entry + b.row_step);
   };
-  for (; depth > 1; depth -= 2, a += 2 * a_stride) {
+  for (; depth > 1; depth -= 2, a = opaque(a + 2 * a_stride)) {
     add_column(a);
     add_column(a + a_stride);
   }
@@ -123,12 +123,15 @@ struct Strip {
   Index c_stride;
 };
 
-template <class Scalar, int tile_vectors, int tile_columns>
+// `is_packed`: the rows of both factors are contiguous, so that their strides need not be read.
+template <class Scalar, int tile_vectors, int tile_columns, bool is_packed>
 void micro_kernel(const Strip<Scalar>& strip, const Finish<Scalar>& finish) {
+  const Index a_stride = is_packed ? tile_vectors * lanes<Scalar> : strip.a_stride;
   RightFactor<Scalar> b = strip.b;
+  if constexpr (is_packed) b = {b.data, tile_columns, 1};
   Scalar* c = strip.c;
   for (Index tile = 0; tile < strip.n_tiles; ++tile) {
-    multiply_tile<Scalar, tile_vectors, tile_columns>(strip.depth, strip.a, strip.a_stride, b, c,
+    multiply_tile<Scalar, tile_vectors, tile_columns>(strip.depth, strip.a, a_stride, b, c,
                                                       strip.c_stride, finish);
     b.data += strip.b_tile;
     c += tile_columns * strip.c_stride;
@@ -147,12 +150,22 @@ class KernelTable {
                 [static_cast<std::size_t>(tile_columns - 1)];
   }
 
+  // For packed factors: the largest of all tiles, of which most of a large product is made, has a
+  // kernel of its own.
+  static Kernel find_packed(int tile_vectors, Index tile_columns) {
+    constexpr int widest = max_tile_columns(max_tile_vectors);
+    if (tile_vectors == max_tile_vectors && tile_columns == widest) {
+      return &micro_kernel<Scalar, max_tile_vectors, widest, true>;
+    }
+    return find(tile_vectors, tile_columns);
+  }
+
  private:
   using Row = std::array<Kernel, 16>;
 
   template <int tile_vectors, int... column>
   static constexpr Row make_row(std::integer_sequence<int, column...>) {
-    return {&micro_kernel<Scalar, tile_vectors, column + 1>...};
+    return {&micro_kernel<Scalar, tile_vectors, column + 1, false>...};
   }
 
   template <int... vector>

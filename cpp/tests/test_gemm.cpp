@@ -10,7 +10,7 @@ void check_products(Index m, Index n, Index k) {
   const auto b = random_matrix<Scalar>(k, n);
   const auto expected = plain_product(a, b);
   const double tolerance = rounding<Scalar>(k);
-  Packing<Scalar> packing(k, n);
+  Packing<Scalar> packing(std::max({m, n, k}));
 
   Matrix<Scalar> c(m, n);
   multiply<Scalar>(a, b, c, Assign<Scalar>{}, packing);
@@ -53,7 +53,7 @@ template <class Scalar>
 void check_threads(Index m, Index n, Index k) {
   const auto a = random_matrix<Scalar>(m, k);
   const auto b = random_matrix<Scalar>(k, n);
-  Packing<Scalar> packing(k, n);
+  Packing<Scalar> packing(std::max({m, n, k}));
   Matrix<Scalar> expected(m, n);
   multiply<Scalar>(a, b, expected, Assign<Scalar>{}, packing);
   for (int size : {2, 3, 7}) {

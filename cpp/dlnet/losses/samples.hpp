@@ -64,7 +64,7 @@ class SampleLoss : public Loss<Scalar> {
       : inputs_(inputs.rows(), inputs.cols()),
         gathered_(inputs.rows(), std::min(inputs.cols(), block_samples)),
         scores_(n_outputs, std::min(inputs.cols(), block_samples)),
-        packing_(std::max(inputs.rows(), block_samples), std::max(inputs.rows(), block_samples)),
+        packing_(std::max({inputs.rows(), n_outputs, block_samples})),
         mean_(mean),
         divisor_(divisor),
         constant_(constant) {
