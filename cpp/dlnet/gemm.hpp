@@ -36,14 +36,14 @@ void multiply_block(const ConstView<Scalar>& a, const View<Scalar>& c, const Fin
   const Index depth = a.cols;
   for_each_panel<Scalar>(c.rows, [&](Index row, auto tile_vectors) {
     if (packs_a) panels.template pack_left<tile_vectors>(a, row);
-    for_each_strip(
-        c.cols, Panels<Scalar>::packed_tile_columns, [&](Index col, Index width, Index n_tiles) {
-          KernelTable<Scalar>::find_packed(tile_vectors, width)(
-              {n_tiles, depth, panels.packed_panel(depth, row), tile_vectors * lanes<Scalar>,
-               panels.packed_tile(depth, col, width), width * depth, c.data + col * c.stride + row,
-               c.stride},
-              finish);
-        });
+    for_each_strip(c.cols, Panels<Scalar>::packed_tile_columns,
+                   [&](Index col, Index width, Index n_tiles) {
+                     KernelTable<Scalar>::find_packed(tile_vectors, width)(
+                         {n_tiles, depth, panels.packed_panel(depth, row),
+                          tile_vectors * lanes<Scalar>, panels.packed_tile(depth, col, width),
+                          width * depth, c.data + col * c.stride + row, c.stride},
+                         finish);
+                   });
   });
 }
 

@@ -60,11 +60,12 @@ template <class Scalar>
 }
 
 // sum += a * b, in place. Left to itself, GCC renames the sums of an unrolled loop from one turn to
-// the next, until it runs out of registers and spills them.
+// the next, until it runs out of registers and spills them. (With sanitizers it fuses no product,
+// and kernels in lanes would round differently from this one.)
 template <class Scalar>
 [[gnu::always_inline]] inline void add_product(Vector<Scalar>& sum, Vector<Scalar> a,
                                                Vector<Scalar> b) {
-#if defined(__FMA__)
+#if defined(__FMA__) && !defined(__SANITIZE_ADDRESS__)
   if constexpr (sizeof(Scalar) == sizeof(double)) {
     asm("vfmadd231pd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
   } else {
