@@ -4,10 +4,11 @@ The core counts every Ctrl-C, so that runs in all threads hear of it even while 
 waits for them (and gets its KeyboardInterrupt as usual). While the main thread itself is inside a
 run, Python's handler is replaced by one that raises only if Ctrl-C comes twice. At the end of the
 process runs that are still alive in other threads are ended as well: the interpreter must not go
-away beneath them.
+away beneath them. A forked process begins with none of this but what its only thread is in.
 """
 
 import atexit
+import os
 import signal
 import threading
 import time
@@ -39,26 +40,37 @@ class _Handler:
 
 
 class _ActiveRuns:
-    """How many runs there are, in all threads, and whether they are to end."""
+    """The runs that there are, in all threads, and whether they are to end."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._count = 0
+        self._threads: list[int] = []  # of each run
         self.must_end = False
 
     def __enter__(self) -> None:
         with self._changed:
-            self._count += 1
+            self._threads.append(threading.get_ident())
 
     def __exit__(self, *error: object) -> None:
         with self._changed:
-            self._count -= 1
+            self._threads.remove(threading.get_ident())
             self._changed.notify_all()
+
+    @property
+    def is_any_here(self) -> bool:
+        """Whether this thread is inside a run."""
+        return threading.get_ident() in self._threads
+
+    def forget_other_threads(self) -> None:
+        """Go on in a forked process: a lock may be held by a thread that is not there."""
+        self._changed = threading.Condition()
+        here = threading.get_ident()
+        self._threads = [thread for thread in self._threads if thread == here]
 
     def end(self) -> None:
         self.must_end = True
         with self._changed:
-            self._changed.wait_for(lambda: self._count == 0, SECONDS_TO_LEAVE)
+            self._changed.wait_for(lambda: not self._threads, SECONDS_TO_LEAVE)
 
 
 class _Termination:
@@ -80,6 +92,17 @@ _termination = _Termination()
 _active_runs = _ActiveRuns()
 _latest = threading.local()
 atexit.register(_active_runs.end)
+
+
+def _begin_forked_process() -> None:
+    _active_runs.forget_other_threads()
+    # Put there by a run of the main thread, which is another one here.
+    if signal.getsignal(signal.SIGINT) is _handler and not _active_runs.is_any_here:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        _core.count_interruptions()
+
+
+os.register_at_fork(after_in_child=_begin_forked_process)
 
 
 class Interruption:

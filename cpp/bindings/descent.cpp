@@ -64,7 +64,7 @@ py::capsule open_descent(const py::list& weights, const py::capsule& loss,
 
 template <class Visit>
 decltype(auto) visit_session(const py::capsule& capsule, const Visit& visit) {
-  auto& session = from_capsule<Opened>(capsule, session_name).session;
+  auto& session = opened_in(capsule).session;
   if (auto* in_single = std::get_if<Owned<float>>(&session)) return visit(**in_single);
   auto* in_double = std::get_if<Owned<double>>(&session);
   require(in_double != nullptr, "session: expected one that takes steps");

@@ -2,6 +2,7 @@
 // them as opaque capsules.
 #include <variant>
 
+#include "dlnet/origin.hpp"
 #include "setup.hpp"
 
 namespace dlnet::bindings {
@@ -15,13 +16,20 @@ struct OpenedEnsemble {
   std::variant<OwnedEnsemble<double>, OwnedEnsemble<float>> ensemble;
   std::vector<std::string> variables;
   py::dict last;  // arrays that the core writes to for as long as the session lives
+  Origin origin = {};
 };
 constexpr const char* ensemble_name = "dlnet.Ensemble";
+
+OpenedEnsemble& ensemble_in(const py::capsule& capsule) {
+  auto& opened = from_capsule<OpenedEnsemble>(capsule, ensemble_name);
+  opened.origin.require_here();
+  return opened;
+}
 
 template <class Visit>
 decltype(auto) visit_ensemble(const py::capsule& capsule, const Visit& visit) {
   return std::visit([&](auto& owned) -> decltype(auto) { return visit(*owned); },
-                    from_capsule<OpenedEnsemble>(capsule, ensemble_name).ensemble);
+                    ensemble_in(capsule).ensemble);
 }
 
 template <class Scalar>
@@ -150,7 +158,7 @@ void start_ensemble(const py::capsule& session) {
 bool advance_ensemble(const py::capsule& session, std::int64_t until,
                       const Array<std::int64_t>& record_steps, const py::dict& arrays,
                       bool pause_after_record, double seconds, std::size_t threads) {
-  const auto& variables = from_capsule<OpenedEnsemble>(session, ensemble_name).variables;
+  const auto& variables = ensemble_in(session).variables;
   return visit_ensemble(session, [&]<class Scalar>(EnsembleSession<Scalar>& ensemble) {
     Members<Scalar>& members = ensemble.members();
     for (const Member& member : members.list) {

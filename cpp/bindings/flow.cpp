@@ -27,7 +27,7 @@ py::capsule open_flow(const py::list& weights, const py::capsule& loss, double r
 }
 
 FlowSession& flow_in(const py::capsule& capsule) {
-  auto& session = from_capsule<Opened>(capsule, session_name).session;
+  auto& session = opened_in(capsule).session;
   auto* flow = std::get_if<std::unique_ptr<FlowSession>>(&session);
   require(flow != nullptr, "session: expected a flow");
   return **flow;

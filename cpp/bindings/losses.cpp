@@ -1,6 +1,7 @@
 #include <pybind11/stl.h>
 
 #include "arrays.hpp"
+#include "dlnet/origin.hpp"
 
 namespace dlnet::bindings {
 
@@ -106,7 +107,9 @@ EndToEndFunction<Scalar> to_function(py::function function) {
   return
       [shared = share(std::move(function))](ConstView<Scalar> end_to_end, View<Scalar> gradient) {
         const py::gil_scoped_acquire acquire;
+        const Origin origin;
         const auto answer = py::cast<py::tuple>((*shared)(to_array(end_to_end)));
+        origin.require_here();
         require(answer.size() == 2, "function: expected (value, gradient)");
         copy_answer(answer[1], gradient,
                     "function: expected a gradient of the shape of the end-to-end matrix");
@@ -120,7 +123,10 @@ EndToEndHessian<Scalar> to_hessian(std::optional<py::function> function) {
   return [shared = share(std::move(*function))](ConstView<Scalar> end_to_end,
                                                 ConstView<Scalar> direction, View<Scalar> product) {
     const py::gil_scoped_acquire acquire;
-    copy_answer((*shared)(to_array(end_to_end), to_array(direction)), product,
+    const Origin origin;
+    const py::object answer = (*shared)(to_array(end_to_end), to_array(direction));
+    origin.require_here();
+    copy_answer(answer, product,
                 "hessian_product: expected an array of the shape of the end-to-end matrix");
   };
 }

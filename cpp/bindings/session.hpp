@@ -3,6 +3,7 @@
 
 #include <variant>
 
+#include "dlnet/origin.hpp"
 #include "setup.hpp"
 
 namespace dlnet::bindings {
@@ -13,11 +14,18 @@ using Owned = std::unique_ptr<Session<Scalar>>;
 struct Opened {
   std::variant<Owned<double>, Owned<float>, std::unique_ptr<FlowSession>> session;
   std::vector<std::string> variables;  // that workspaces were made for
+  Origin origin = {};
 };
 inline constexpr const char* session_name = "dlnet.Session";
 
+inline Opened& opened_in(const py::capsule& capsule) {
+  auto& opened = from_capsule<Opened>(capsule, session_name);
+  opened.origin.require_here();
+  return opened;
+}
+
 inline const std::vector<std::string>& variables_of(const py::capsule& session) {
-  return from_capsule<Opened>(session, session_name).variables;
+  return opened_in(session).variables;
 }
 
 // Any session, as the Run that it is.
@@ -32,7 +40,7 @@ decltype(auto) visit_run(const py::capsule& capsule, const Visit& visit) {
           return visit(static_cast<Run<double>&>(*owned));
         }
       },
-      from_capsule<Opened>(capsule, session_name).session);
+      opened_in(capsule).session);
 }
 
 template <class Scalar>

@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "origin.hpp"
 #include "types.hpp"
 
 #if defined(__x86_64__)
@@ -104,10 +105,17 @@ class Team {
   }
 
   void dismiss() {
+    if (!origin_.is_here()) {
+      // After a fork there is nobody to wake or to wait for, and a new thread may have the place of
+      // one that was left behind: what refers to them is never looked at again.
+      static_cast<void>(new std::vector<std::thread>(std::move(members_)));
+      return;
+    }
     offer(-1);
     for (std::thread& member : members_) member.join();
   }
 
+  Origin origin_;
   std::vector<std::thread> members_;
   std::atomic<int> untaken_ = 0;  // parts that nobody works on yet; negative: dismissed
   std::atomic<int> unfinished_ = 0;

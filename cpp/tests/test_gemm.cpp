@@ -1,4 +1,9 @@
 // Products of every shape around the edges of tiles, vectors and blocks against plain loops.
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <memory>
+
 #include "check.hpp"
 #include "dlnet/gemm.hpp"
 
@@ -47,6 +52,23 @@ void check_team() {
       for (int member : member_of) check(member >= 0 && member < size, "a member of the team");
     }
   }
+}
+
+// A forked process has the team but not its threads; its own teams are as good as any.
+void check_forked_team() {
+  auto team = std::make_unique<Team>(3);
+  team->run(5, [](int, int) {});
+  const pid_t child = fork();
+  if (child == 0) {
+    alarm(20);  // ends it should it wait for ever
+    team.reset();
+    int calls = 0;
+    Team(1).run(3, [&](int, int) { ++calls; });
+    _exit(calls == 3 ? 0 : 1);
+  }
+  int status = -1;
+  check(child > 0 && waitpid(child, &status, 0) == child, "forked");
+  check(status == 0, "a team ends in a forked process");
 }
 
 template <class Scalar>
@@ -129,6 +151,7 @@ void check_shapes() {
 
 void test_gemm() {
   check_team();
+  check_forked_team();
   check_shapes<double>();
   check_shapes<float>();
 }
