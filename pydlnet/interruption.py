@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+import xarray as xr
+
 from . import _core
 
 # A second Ctrl-C within this time means it.
@@ -141,6 +143,10 @@ def noticing_interruption() -> Iterator[Interruption]:
     with _active_runs:
         interruption = Interruption()
         in_main = threading.current_thread() is threading.main_thread()
+        if not in_main:
+            # At its first use xarray imports Dask where there is one, which fails once the
+            # interpreter is on its way out, while this run may still be building its data.
+            xr.Variable((), 0.0)
         is_ours = in_main and current is signal.default_int_handler
         if is_ours:
             signal.signal(signal.SIGINT, _handler)
