@@ -91,13 +91,18 @@ inline std::span<const double> to_span(const Array<double>& array) {
   return {array.data(), static_cast<std::size_t>(array.size())};
 }
 
+inline void require_layers(const py::list& weights) {
+  require(!weights.empty(), "weights: expected at least one layer");
+}
+
 // float32 or float64, as the first layer says.
 inline bool is_single(const py::list& weights) {
-  require(!weights.empty(), "weights: expected at least one layer");
+  require_layers(weights);
   return py::isinstance<py::array_t<float>>(weights[0]);
 }
 
 inline Widths widths_of(const py::list& weights) {
+  require_layers(weights);
   Widths widths;
   for (py::handle item : weights) {
     const auto layer = py::cast<py::array>(item);

@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <cmath>
+
 #include "arrays.hpp"
 #include "dlnet/least_squares.hpp"
 #include "dlnet/rank_revealing.hpp"
@@ -5,6 +8,13 @@
 namespace dlnet::bindings {
 
 namespace {
+
+// The iterations for singular values need not end where there is none.
+void require_finite(const Array<double>& matrix) {
+  const bool finite = std::all_of(matrix.data(), matrix.data() + matrix.size(),
+                                  [](double entry) { return std::isfinite(entry); });
+  require(finite, "matrix: expected finite numbers");
+}
 
 Array<double> from_columns(const double* columns, Index rows, Index cols) {
   Array<double> array({rows, cols});
@@ -16,6 +26,7 @@ Array<double> from_columns(const double* columns, Index rows, Index cols) {
 
 Array<double> singular_values(const Array<double>& matrix) {
   require(matrix.ndim() == 2 && matrix.size() > 0, "matrix: expected a non-empty matrix");
+  require_finite(matrix);
   Array<double> values(std::min(matrix.shape(0), matrix.shape(1)));
   const std::vector<double> columns = to_columns(matrix);
   double* out = values.mutable_data();
@@ -26,6 +37,7 @@ Array<double> singular_values(const Array<double>& matrix) {
 
 py::tuple svd(const Array<double>& matrix) {
   require(matrix.ndim() == 2 && matrix.size() > 0, "matrix: expected a non-empty matrix");
+  require_finite(matrix);
   const Index rows = matrix.shape(0);
   const Index cols = matrix.shape(1);
   const Index k = std::min(rows, cols);
@@ -60,6 +72,7 @@ py::tuple qr(const Array<double>& matrix) {
 // The rows of a C-contiguous array are the columns of its transpose: nothing is rearranged.
 py::tuple row_space(const Array<double>& matrix, double tolerance, Index largest) {
   require(matrix.ndim() == 2 && matrix.size() > 0, "matrix: expected a non-empty matrix");
+  require_finite(matrix);
   require(largest >= 0, "largest: expected a non-negative number");
   const Index rows = matrix.shape(0);
   const Index cols = matrix.shape(1);
