@@ -162,7 +162,7 @@ class LaneGroup final : public Group<Scalar> {
       const StopRule& stop = member(l).stop;
       if (stop.gradient_norm < 0.0 && !stop.has_condition) continue;
       const std::int64_t behind = step_ % stop.check_every;
-      next_check_ = std::min(next_check_, behind == 0 ? step_ : step_ + stop.check_every - behind);
+      next_check_ = std::min(next_check_, behind == 0 ? step_ : step_ - behind + stop.check_every);
     }
   }
 
