@@ -7,8 +7,10 @@ user has fetched, in the layout in which it comes.
 from __future__ import annotations
 
 import io
+import lzma
 import math
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -35,6 +37,21 @@ GASES = ("ethanol", "ethylene", "ammonia", "acetaldehyde", "acetone", "toluene")
 _N_FEATURES = 128
 _ADDRESS = "https://doi.org/10.24432/C5MK6M"
 _BATCH = re.compile(r"batch(\d+)\.dat", re.IGNORECASE)
+
+# Of wrong bytes in an archive: where it ends, in its directory, in what is packed by any of the
+# ways that archives know; an unknown way, and a password.
+_NO_ARCHIVE = (
+    zipfile.BadZipFile,
+    EOFError,
+    OverflowError,
+    UnicodeDecodeError,
+    struct.error,
+    zlib.error,
+    lzma.LZMAError,
+    OSError,
+    NotImplementedError,
+    RuntimeError,
+)
 
 _Opener = Callable[[], IO[bytes]]
 
@@ -159,7 +176,9 @@ def _batches(location: Path) -> Iterator[list[tuple[str, _Opener]]]:
         with zipfile.ZipFile(location) as archive, _innermost(archive) as inner:
             names = inner.namelist()
             yield _in_order({name: partial(inner.open, name) for name in names}, location)
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except _NO_ARCHIVE as error:
+        if isinstance(error, PermissionError):
+            raise
         raise ValueError(
             f"path: {location} is not a complete zip archive ({error}); download it again from "
             f"{_ADDRESS}"

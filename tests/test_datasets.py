@@ -164,6 +164,28 @@ def test_an_unknown_gas(archive, gas, error, message):
         datasets.gas_sensor(archive, gas)
 
 
+@pytest.mark.parametrize("method", ["ZIP_STORED", "ZIP_DEFLATED", "ZIP_BZIP2", "ZIP_LZMA"])
+def test_wrong_bytes_in_an_archive(tmp_path, method):
+    """However it is packed, and also where the way it is packed is what is wrong."""
+    path = tmp_path / "gas.zip"
+    text = "".join(line(1, float(k)) + "\n" for k in range(1, 4))
+    with zipfile.ZipFile(path, "w", getattr(zipfile, method)) as archive:
+        archive.writestr("Dataset/batch1.dat", text)
+    content = path.read_bytes()
+    expected, _ = datasets.gas_sensor(path)
+    draws, messages = np.random.default_rng(0), []
+    for place in draws.integers(len(content), size=200):
+        path.write_bytes(content[:place] + bytes([draws.integers(256)]) + content[place + 1 :])
+        try:
+            inputs, _ = datasets.gas_sensor(path)
+        except ValueError as error:
+            messages.append(str(error))
+        else:  # where nobody looks, as in dates
+            np.testing.assert_array_equal(inputs, expected)
+    assert len(messages) > 100
+    assert all(f"{path}" in message for message in messages)
+
+
 @pytest.mark.parametrize("path", [3.5, None, b"gas.zip"])
 def test_a_path_of_a_wrong_type(path):
     with pytest.raises(TypeError, match=f"path: expected a str.*got {type(path).__name__}"):

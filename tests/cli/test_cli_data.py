@@ -7,6 +7,7 @@ import pytest
 from experiment_file import problem
 
 import pydlnet as dln
+from pydlnet.cli.sources import read
 
 RNG = np.random.default_rng(0)
 INPUTS, OUTPUTS = RNG.standard_normal((8, 3)), RNG.standard_normal((8, 2))
@@ -207,3 +208,20 @@ def test_objects_are_never_unpickled(fails, tmp_path):
     np.save(tmp_path / "data.npy", np.array([{}], dtype=object), allow_pickle=True)
     text = problem('kind = "TargetMatrix"', 'data = "data.npy"')
     assert "data: cannot read" in fails(text=text)
+
+
+def test_wrong_bytes_in_the_header_of_a_npy_file(tmp_path):
+    """Whatever NumPy's parser makes of them: an error that names the file, or an array."""
+    path = tmp_path / "x.npy"
+    np.save(path, INPUTS)
+    content = path.read_bytes()
+    messages = []
+    for place in range(128):
+        for byte in b"(\0'[{":
+            path.write_bytes(content[:place] + bytes([byte]) + content[place + 1 :])
+            try:
+                read(str(path))
+            except ValueError as error:
+                messages.append(str(error))
+    assert len(messages) > 100
+    assert all(f"data: cannot read {path}" in message for message in messages)
