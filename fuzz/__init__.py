@@ -1,0 +1,1 @@
+"""Targets of a coverage-guided fuzzer: everything that takes what a user has."""
