@@ -21,8 +21,9 @@ def open_trajectory(path: str | PathLike[str], *, verify: bool = False) -> Traje
         Written by `Trajectory.save`, ending in ``.nc`` or ``.zarr``, or by `run` with ``store=``,
         also while that run goes on: what it had committed is seen, and nothing later.
     verify : bool, default False
-        Whether to read all records now and to compare them with the checksums kept of them. Damage
-        is noticed without it, too, but of a store's records only when they are used.
+        Whether to read all records of a store now and to compare them with the checksums kept of
+        them. Damage to its records is noticed without it, too, but only when they are used. A file
+        is always compared.
 
     Returns
     -------
@@ -46,4 +47,4 @@ def open_trajectory(path: str | PathLike[str], *, verify: bool = False) -> Traje
 
         if is_store(target):
             return open_store(target, verify=verify)
-    return open_saved(target, verify=verify)
+    return open_saved(target)

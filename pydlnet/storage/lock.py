@@ -62,7 +62,7 @@ def is_locked(path: Path) -> bool:
     """Say whether somebody writes the store whose lock is at this path."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)

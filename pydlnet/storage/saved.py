@@ -1,8 +1,12 @@
 """Finished trajectories on disk: NetCDF or Zarr through xarray, state in a group beside the data.
 
-Nothing is ever unpickled: numbers are arrays, everything else is JSON.
+Nothing is ever unpickled: numbers are arrays, everything else is JSON. A digest of all bytes is
+written last and checked before anything else is read, so that a flipped bit is an error and neither
+another number nor a crash of a library that reads the format: in a file 80 bytes beyond its end, at
+which readers of NetCDF do not look, in a store a file beside the arrays.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -17,12 +21,23 @@ import xarray as xr
 from ..methods import method_from_dict
 from ..recording import record_from_dict
 from ..trajectory import Trajectory
+from .lock import is_locked
 from .state import state_dataset, state_from_dataset
 
 __all__ = ["check_target", "open_saved", "require_zarr", "save"]
 
-# The layout of the state group; a file of another layout is refused.
-LAYOUT = 2
+# The layout of the state group; a file of another layout is refused. The one before is the same
+# without a digest.
+LAYOUT = 3
+LAYOUT_WITHOUT_DIGEST = 2
+
+# What a digest begins with, and how long it is with that.
+DIGEST_MARK = b"\npydlnet sha256 "
+DIGEST_SIZE = len(DIGEST_MARK) + 2 * hashlib.sha256().digest_size
+
+# The file of a store that has its digest: within an array, as Zarr warns of strange files
+# elsewhere.
+DIGEST_FILE = "state/numbers/pydlnet.sha256"
 
 
 def save(trajectory: Trajectory, path: str | PathLike[str]) -> None:
@@ -37,6 +52,7 @@ def save(trajectory: Trajectory, path: str | PathLike[str]) -> None:
     with tempfile.TemporaryDirectory(prefix=".pydlnet-", dir=target.parent) as folder:
         draft = Path(folder) / target.name
         _write(data, _state_of(trajectory), draft, is_zarr)
+        _seal(draft, is_zarr)
         if is_zarr and target.exists():
             shutil.move(target, Path(folder) / "replaced")
         os.replace(draft, target)
@@ -53,31 +69,91 @@ def check_target(target: Path) -> None:
     if target.exists() and not mine:
         kind = "a Zarr store" if is_zarr else "a file"
         raise ValueError(f"path: expected {kind} or nothing at {target}, got something else")
+    if is_locked(target / "pydlnet" / "lock"):
+        raise RuntimeError(f"path: {target} is being written by a run that keeps its records there")
 
 
-def open_saved(target: Path, *, verify: bool) -> Trajectory:
+def open_saved(target: Path) -> Trajectory:
     """Open a saved trajectory; see `open_trajectory`."""
     is_zarr = _is_zarr(target)
     if not target.exists():
         raise FileNotFoundError(f"path: expected a saved trajectory, found nothing at {target}")
+    is_sealed = _check_seal(target, is_zarr)
     try:
         data = _open_group(target, None, is_zarr)
         layout = data.attrs.get("pydlnet_layout")
     except Exception as error:
         raise ValueError(f"path: {target} cannot be read as a trajectory: {error}") from error
-    if layout != LAYOUT:
+    if layout == LAYOUT and not is_sealed:
+        raise ValueError(
+            f"path: the trajectory in {target} is damaged, or was changed: its digest is missing"
+        )
+    if layout not in (LAYOUT, LAYOUT_WITHOUT_DIGEST):
         found = "no trajectory" if layout is None else f"layout {layout}"
         raise ValueError(f"path: expected a trajectory of layout {LAYOUT} in {target}, got {found}")
     try:
         if is_zarr:
             _check_chunks(target)
         with _open_group(target, "state", is_zarr) as state:
-            trajectory = _assemble(data, state.load())
-        if verify:
-            trajectory.data.load()
+            return _assemble(data, state.load())
     except Exception as error:
         raise ValueError(f"path: the trajectory in {target} is damaged: {error!r}") from error
-    return trajectory
+
+
+def _seal(path: Path, is_zarr: bool) -> None:
+    """Write the digest of what is complete."""
+    seal = DIGEST_MARK + _digest(path, is_zarr)
+    if is_zarr:
+        (path / DIGEST_FILE).write_bytes(seal)
+        return
+    with path.open("ab") as file:
+        file.write(seal)
+
+
+def _check_seal(path: Path, is_zarr: bool) -> bool:
+    """Return whether there is a digest; raise if it is of other bytes."""
+    try:
+        seal = _read_seal(path, is_zarr)
+        is_sealed = seal.startswith(DIGEST_MARK)
+        is_whole = not is_sealed or seal == DIGEST_MARK + _digest(path, is_zarr, len(seal))
+    except OSError as error:
+        raise ValueError(f"path: {path} cannot be read: {error}") from error
+    if not is_whole:
+        raise ValueError(
+            f"path: the trajectory in {path} is damaged, or was changed: its bytes are not those "
+            "that were saved"
+        )
+    return is_sealed
+
+
+def _read_seal(path: Path, is_zarr: bool) -> bytes:
+    if is_zarr:
+        file = path / DIGEST_FILE
+        return file.read_bytes() if file.is_file() else b""
+    with path.open("rb") as stream:
+        stream.seek(max(0, path.stat().st_size - DIGEST_SIZE))
+        return stream.read()
+
+
+def _digest(path: Path, is_zarr: bool, n_left_out: int = 0) -> bytes:
+    """Return the digest of a store, or of a file without its last bytes, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    if not is_zarr:
+        _add(digest, path, path.stat().st_size - n_left_out)
+        return digest.hexdigest().encode()
+    parts = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
+    for name in sorted(parts.keys() - {DIGEST_FILE}):
+        size = parts[name].stat().st_size
+        digest.update(f"{name}\0{size}\0".encode(errors="surrogateescape"))
+        _add(digest, parts[name], size)
+    return digest.hexdigest().encode()
+
+
+def _add(digest: "hashlib._Hash", file: Path, n_bytes: int) -> None:
+    with file.open("rb") as stream:
+        while n_bytes > 0 and (block := stream.read(min(n_bytes, 2**20))):
+            digest.update(block)
+            n_bytes -= len(block)
 
 
 def _check_chunks(path: Path) -> None:

@@ -131,7 +131,10 @@ def test_a_second_writer_is_refused_at_once(store):
             victims.run("descent", store, victims.LONG)
         assert time.monotonic() - began < 5.0
         assert f"process {process.pid} on {socket.gethostname()}" in str(caught.value)
-        assert dln.open(store).status == "running"
+        running = dln.open(store)
+        assert running.status == "running"
+        with pytest.raises(RuntimeError, match="is being written"):
+            running.save(store)
     assert dln.open(store).status == "interrupted"
     assert_goes_on_like_one(store)
 
