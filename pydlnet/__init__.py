@@ -34,6 +34,7 @@ from .problems import (
 from .recording import Record, Stop, log_spaced
 from .simulate import run
 from .storage import open_trajectory as open
+from .sweeps import Sweep, open_sweep, sweep
 from .trajectory import Trajectory
 from .tuning import Tuning, tune
 
@@ -57,6 +58,7 @@ __all__ = [
     "Record",
     "Regression",
     "Stop",
+    "Sweep",
     "TargetMatrix",
     "Trajectory",
     "Tuning",
@@ -68,9 +70,11 @@ __all__ = [
     "log_spaced",
     "metrics",
     "open",
+    "open_sweep",
     "plot",
     "run",
     "run_ensemble",
+    "sweep",
     "theory",
     "tune",
     "whiten",

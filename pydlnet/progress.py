@@ -18,15 +18,26 @@ class Progress:
         None shows it where somebody is watching.
     unit : str
         What they are.
+    done : int or float
+        How much of the way was gone before, and is no part of the rate.
     """
 
-    def __init__(self, first: float, last: float, show: bool | None, unit: str = "step") -> None:
+    def __init__(
+        self,
+        first: float,
+        last: float,
+        show: bool | None,
+        unit: str = "step",
+        done: float = 0,
+    ) -> None:
         visible = _is_watched() if show is None else show
         self._first = first
         self._bar: Any = None
         if visible:
             delay = 1.0 if show is None else 0.0
-            self._bar = tqdm(total=last - first, unit=unit, unit_scale=True, delay=delay)
+            total = last - first
+            scale = unit != "point"  # of which there are few enough to count
+            self._bar = tqdm(total=total, initial=done, unit=unit, unit_scale=scale, delay=delay)
 
     def __enter__(self) -> "Progress":
         return self
@@ -40,9 +51,12 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
 
-    def show(self, place: float) -> None:
-        """Move the bar to an absolute step or time."""
+    def show(self, place: float, **counts: int) -> None:
+        """Move the bar to an absolute step or time; show the counts that are not zero."""
         if self._bar is not None:
+            shown = {name: count for name, count in counts.items() if count}
+            if shown:
+                self._bar.set_postfix(shown, refresh=False)
             self._bar.update(place - self._first - self._bar.n)
 
 
