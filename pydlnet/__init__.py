@@ -34,7 +34,7 @@ from .problems import (
 from .recording import Record, Stop, log_spaced
 from .simulate import run
 from .storage import open_trajectory as open
-from .sweeps import Sweep, open_sweep, sweep
+from .sweeps import Sweep, open_sweep, sweep, sweep_ensemble
 from .trajectory import Trajectory
 from .tuning import Tuning, tune
 
@@ -75,6 +75,7 @@ __all__ = [
     "run",
     "run_ensemble",
     "sweep",
+    "sweep_ensemble",
     "theory",
     "tune",
     "whiten",

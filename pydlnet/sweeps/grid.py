@@ -3,7 +3,7 @@
 import hashlib
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -242,9 +242,3 @@ def _distinct(labels: list[Any]) -> list[Any]:
     if len(set(shown)) == len(shown):
         return labels
     return [f"{i}: {value}" for i, value in enumerate(shown)]
-
-
-def chosen(size: int, shard: tuple[int, int] | None) -> Iterator[int]:
-    """Yield the points of a shard, or all: every n-th, so that dear regions are shared."""
-    first, step = (1, 1) if shard is None else shard
-    return iter(range(first - 1, size, step))

@@ -2,72 +2,97 @@
 
 import concurrent.futures
 import warnings
-from collections.abc import Iterable, Iterator
-from os import PathLike
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
-from .._validation import _brief, as_count
+from .._validation import seed_from
 from ..progress import Progress
-from .definition import Definition, check_folder, read_definition, settle
-from .dispatch import Records
+from .definition import Definition, read_definition, settle
+from .dispatch import Records, execute
 from .folder import Folder
+from .grid import Grid
 from .index import IndexWriter, forget, read_index
 from .opened import Sweep
+from .options import Options
 from .sealed import Damaged
+from .work import Job, Point
 
-__all__ = [
-    "Found",
-    "as_flag",
-    "as_n_jobs",
-    "as_shard",
-    "as_store",
-    "follow",
-    "look",
-    "prepare",
-    "report",
-    "warn_of_other_source",
-]
+__all__ = ["Computed", "launch"]
 
 
-def as_store(store: Any) -> Folder:
-    """Return the folder of a sweep that may be written."""
-    if not isinstance(store, str | PathLike):
-        raise TypeError(f"store: expected a path, got {_brief(store)}")
-    path = Path(store)
-    check_folder(path)
-    return Folder(path)
+@dataclass(frozen=True)
+class Computed:
+    """What a sweep computes, whatever that is.
 
-
-def as_shard(shard: Any) -> tuple[int, int] | None:
-    """Return None or (number, count) with 1 <= number <= count."""
-    if shard is None:
-        return None
-    if not isinstance(shard, tuple | list) or len(shard) != 2:
-        raise TypeError(f"shard: expected a pair (number, count), got {_brief(shard)}")
-    count = as_count(shard[1], "shard[1]", 1)
-    return as_count(shard[0], "shard[0]", 1, count), count
-
-
-def as_n_jobs(n_jobs: Any) -> int | None:
-    """Return None or a number of workers as joblib counts them."""
-    if n_jobs is None:
-        return None
-    count = as_count(n_jobs, "n_jobs", -(2**31), 2**31)
-    if count == 0:
-        raise ValueError("n_jobs: expected an integer >= 1, or a negative one as in joblib, got 0")
-    return count
-
-
-def prepare(
-    folder: Folder, definition: Definition, rng: Any, recompute: bool, draws: bool
-) -> Definition:
-    """Compare with what the folder holds, and write what is swept there now.
-
-    `draws` says whether the seed matters: whether the points get generators.
+    Attributes
+    ----------
+    name : str
+        Of the function.
+    source : str
+        Digest of its text.
+    draws : bool
+        Whether its results depend on the seed.
+    order : callable or None
+        Key by which points are sorted before they are cut into chunks.
     """
+
+    name: str
+    source: str
+    draws: bool
+    order: Callable[[dict[str, Any]], Any] | None = None
+
+
+def launch(
+    computed: Computed, grid: Grid, options: Options, job: Callable[[Definition], Job]
+) -> Sweep:
+    """Compute what is missing and return all there is.
+
+    Parameters
+    ----------
+    computed : Computed
+        What.
+    grid : Grid
+        Where.
+    options : Options
+        How.
+    job : callable
+        `job(definition)` returns what the workers do, given what the folder settles.
+
+    Returns
+    -------
+    Sweep
+        Everything that is done.
+    """
+    folder = options.folder
+    definition = _settle(computed, grid, options)
+    found = _look(computed, definition, options)
+    if found.other_source:
+        warnings.warn(
+            f"the source of {computed.name} has changed since {found.other_source} of the points "
+            "were computed, and they are kept; compute them again with recompute=True, or give "
+            "the function a new version=",
+            stacklevel=3,
+        )
+    todo = found.todo
+    if computed.order is not None:
+        key = computed.order
+        todo = sorted(todo, key=lambda i: key(grid.parameters(i)))
+
+    def points(first: int, last: int) -> list[Point]:
+        return [Point(grid.keys[i], grid.parameters(i), grid.labels(i)) for i in todo[first:last]]
+
+    if options.recompute and options.shard is None:
+        forget(folder.index)  # every point is about to change
+    batches = execute(job(definition), points, len(todo), options.n_jobs, options.executor)
+    _follow(folder, found, batches, options.progress)
+    return _report(Sweep(folder.path, definition))
+
+
+def _settle(computed: Computed, grid: Grid, options: Options) -> Definition:
+    """Compare with what the folder holds, and write what is swept there now."""
+    folder, rng = options.folder, options.rng
+    definition = Definition(computed.name, options.version, seed_from(rng), grid)
     earlier = read_definition(folder, "store")
     if earlier is None:
         return settle(folder, definition)
@@ -79,19 +104,19 @@ def prepare(
     seed = definition.seed
     if rng is None:
         seed = earlier.seed
-    elif seed != earlier.seed and draws and not recompute:
+    elif seed != earlier.seed and computed.draws and not options.recompute:
         raise ValueError(
             f"rng: expected the seed {earlier.seed} of the sweep in {folder.path}, got {seed}; use "
             "another folder, or recompute=True to replace its points"
         )
-    final = Definition(definition.function, definition.version, seed, definition.grid)
-    return settle(folder, final)
+    return settle(folder, Definition(definition.function, definition.version, seed, grid))
 
 
-class Found:
+@dataclass
+class _Found:
     """Which points are done, and which are to be computed.
 
-    Parameters
+    Attributes
     ----------
     todo : list of int
         To be computed.
@@ -103,44 +128,35 @@ class Found:
         How many of these were computed by another text of the function.
     """
 
-    def __init__(self) -> None:
-        self.todo: list[int] = []
-        self.changing: list[str] = []
-        self.done = 0
-        self.other_source = 0
+    todo: list[int] = field(default_factory=list)
+    changing: list[str] = field(default_factory=list)
+    done: int = 0
+    other_source: int = 0
 
 
-def look(
-    folder: Folder,
-    definition: Definition,
-    chosen: Iterable[int],
-    *,
-    source: str,
-    recompute: bool,
-    verify: bool,
-    draws: bool,
-) -> Found:
+def _look(computed: Computed, definition: Definition, options: Options) -> _Found:
     """Look which points are done; a damaged, failed or differently seeded one is not."""
-    found = Found()
+    found, folder = _Found(), options.folder
     there = folder.keys()
-    indexed = {} if verify or not there else read_index(folder.index)
-    for i in chosen:
+    indexed = {} if options.verify or not there else read_index(folder.index)
+    for i in options.chosen(len(definition.grid)):
         key = definition.grid.keys[i]
         record = None
-        if key in there and not recompute:
+        if key in there and not options.recompute:
             record = indexed.get(key) or _whole_record(folder, key)
-        if (
-            record is None
-            or record["status"] != "done"
-            or (draws and record["seed"] != definition.seed)
-        ):
+        if record is None or not _counts(record, computed, definition):
             found.todo.append(i)
             if key in there:
                 found.changing.append(key)
         else:
             found.done += 1
-            found.other_source += record["source"] != source
+            found.other_source += record["source"] != computed.source
     return found
+
+
+def _counts(record: dict[str, Any], computed: Computed, definition: Definition) -> bool:
+    same_seed = not computed.draws or record["seed"] == definition.seed
+    return record["status"] == "done" and same_seed
 
 
 def _whole_record(folder: Folder, key: str) -> dict[str, Any] | None:
@@ -153,29 +169,11 @@ def _whole_record(folder: Folder, key: str) -> dict[str, Any] | None:
     return record
 
 
-def warn_of_other_source(found: Found, function: str) -> None:
-    """Warn if points were computed by another text of the function."""
-    if found.other_source:
-        warnings.warn(
-            f"the source of {function} has changed since {found.other_source} of the points were "
-            "computed, and they are kept; compute them again with recompute=True, or give the "
-            "function a new version=",
-            stacklevel=4,
-        )
-
-
-def follow(
-    folder: Folder,
-    found: Found,
-    batches: Iterator[Records],
-    *,
-    everything: bool,
-    progress: bool | None,
+def _follow(
+    folder: Folder, found: _Found, batches: Iterator[Records], progress: bool | None
 ) -> None:
     """Take the records as they come: into the index, and onto the progress bar."""
     total = found.done + len(found.todo)
-    if everything:
-        forget(folder.index)
     done, failed = found.done, 0
     with (
         IndexWriter(folder.index) as index,
@@ -186,31 +184,28 @@ def follow(
             for records in batches:
                 for record in records:
                     index.add(record)
-                    failed += record["status"] == "failed"
                 done += len(records)
+                failed += _n_failed(records)
                 bar.show(done, failed=failed)
         except (concurrent.futures.BrokenExecutor, concurrent.futures.CancelledError) as error:
             raise RuntimeError(
-                f"the workers are gone ({type(error).__name__}): {done} of {total} points are done "
-                "and kept; launch the sweep again to go on"
+                f"the workers are gone ({str(error) or type(error).__name__}): {done} of {total} "
+                "points are done and kept; launch the sweep again to go on"
             ) from error
 
 
-def report(sweep: Sweep) -> Sweep:
+def _n_failed(records: Sequence[dict[str, Any]]) -> int:
+    return sum(record["status"] == "failed" for record in records)
+
+
+def _report(sweep: Sweep) -> Sweep:
     """Warn of points that failed; return the sweep."""
-    failed = sweep.counts["failed"]
-    if failed:
-        first = sweep.failures[0]
+    failures = sweep.failures
+    if failures:
+        first = failures[0]
         warnings.warn(
-            f"{failed} of {len(sweep)} points failed, the first one at {first.parameters}: "
+            f"{len(failures)} of {len(sweep)} points failed, the first one at {first.parameters}: "
             f"{first.message}; see `failures`. Launching again tries them again",
-            stacklevel=3,
+            stacklevel=4,
         )
     return sweep
-
-
-def as_flag(value: Any, name: str) -> bool:
-    """Return a bool."""
-    if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name}: expected a bool, got {_brief(value)}")
-    return bool(value)

@@ -15,7 +15,7 @@ from ..ensembles import EnsembleTrajectory
 from ..trajectory import Trajectory
 from .sealed import sha256
 
-__all__ = ["Result", "Variable", "as_result", "pack", "unpack"]
+__all__ = ["Result", "Variable", "as_result", "is_scalar", "of_run", "pack", "unpack"]
 
 # Of a run, but no part of its result: another one for every point, or said elsewhere.
 _LEFT_OUT = ("wall_seconds", "status")
@@ -121,8 +121,15 @@ def as_result(value: Any) -> Result:
 
 
 def _of_trajectory(trajectory: Trajectory) -> Result:
-    result = _of_dataset(trajectory.data)
-    ends: dict[str, Any] = {"status": trajectory.status, "last_step": trajectory.step}
+    return of_run(trajectory.data, trajectory.status, trajectory.step, trajectory)
+
+
+def of_run(
+    data: xr.Dataset, status: str, last_step: int, trajectory: Trajectory | None = None
+) -> Result:
+    """Return the records of a run, how it ended, and what its scalars were then."""
+    result = _of_dataset(data)
+    ends: dict[str, Any] = {"status": status, "last_step": last_step}
     variables = dict(result.variables)
     for name, variable in result.variables.items():
         if variable.dims == ("step",) and not variable.is_coordinate:

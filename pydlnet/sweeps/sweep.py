@@ -6,24 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from .._validation import _brief, seed_from
 from .definition import Definition
-from .dispatch import execute
 from .functions import as_swept
-from .grid import Grid, as_grid, chosen
-from .launch import (
-    as_flag,
-    as_n_jobs,
-    as_shard,
-    as_store,
-    follow,
-    look,
-    prepare,
-    report,
-    warn_of_other_source,
-)
+from .grid import as_grid
+from .launch import Computed, launch
 from .opened import Sweep
-from .work import Job, Point
+from .options import as_flag, as_options
+from .work import FunctionJob, Job
 
 __all__ = ["sweep"]
 
@@ -146,61 +135,28 @@ def sweep(
     array([ True,  True,  True])
     >>> folder.cleanup()
     """
+    options = as_options(
+        store=store,
+        n_jobs=n_jobs,
+        version=version,
+        rng=rng,
+        recompute=recompute,
+        verify=verify,
+        shard=shard,
+        executor=executor,
+        progress=progress,
+    )
+    keep = as_flag(keep_trajectories, "keep_trajectories")
     swept = as_swept(function)
-    if not isinstance(version, str):
-        raise TypeError(f"version: expected a string, got {_brief(version)}")
     points = as_grid(grid, swept.identity(version))
     takes_rng = swept.check(points.axes)
     if rng is not None and not takes_rng:
         raise TypeError(
             f"rng: expected None, as {swept.name} has no parameter rng to fill, got one"
         )
-    wishes = {
-        "recompute": as_flag(recompute, "recompute"),
-        "verify": as_flag(verify, "verify"),
-    }
-    keep = as_flag(keep_trajectories, "keep_trajectories")
-    workers, part = as_n_jobs(n_jobs), as_shard(shard)
-    check_progress(progress)
-    check_executor(executor)
-    folder = as_store(store)
-    definition = Definition(swept.name, version, seed_from(rng), points)
-    definition = prepare(folder, definition, rng, recompute, takes_rng)
-    found = look(
-        folder,
-        definition,
-        chosen(len(points), part),
-        source=swept.source,
-        draws=takes_rng,
-        **wishes,
-    )
-    warn_of_other_source(found, swept.name)
-    job = Job(
-        function, takes_rng, folder.path.absolute(), definition.seed, swept.source, keep, recompute
-    )
-    todo = found.todo
-    batches = execute(
-        job, lambda a, b: [_point(points, i) for i in todo[a:b]], len(todo), workers, executor
-    )
-    everything = recompute and part is None
-    follow(folder, found, batches, everything=everything, progress=progress)
-    return report(Sweep(folder.path, definition))
 
+    def job(definition: Definition) -> Job:
+        path, seed = options.folder.path, definition.seed
+        return FunctionJob(path, seed, swept.source, options.recompute, function, takes_rng, keep)
 
-def _point(grid: Grid, place: int) -> Point:
-    return Point(grid.keys[place], grid.parameters(place), grid.labels(place))
-
-
-def check_progress(progress: Any) -> None:
-    """Raise unless it is a bool or None."""
-    if progress is not None and not isinstance(progress, bool | np.bool_):
-        raise TypeError(f"progress: expected a bool or None, got {_brief(progress)}")
-
-
-def check_executor(executor: Any) -> None:
-    """Raise unless it is None or takes work as executors do."""
-    if executor is not None and not callable(getattr(executor, "submit", None)):
-        raise TypeError(
-            "executor: expected an object with the interface of concurrent.futures.Executor, got "
-            f"{_brief(executor)}"
-        )
+    return launch(Computed(swept.name, swept.source, takes_rng), points, options, job)

@@ -4,10 +4,11 @@ import inspect
 import threading
 import time
 import traceback
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -16,7 +17,15 @@ from .folder import Folder
 from .results import Result, as_result, is_scalar
 from .sealed import Damaged
 
-__all__ = ["Job", "Point", "compute", "generator", "record_failure", "source_of"]
+__all__ = [
+    "FunctionJob",
+    "Job",
+    "Point",
+    "already_done",
+    "generator",
+    "source_of",
+    "write_point",
+]
 
 
 @dataclass(frozen=True)
@@ -39,8 +48,55 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Job:
+class Job(ABC):
     """What all points of a sweep share.
+
+    Attributes
+    ----------
+    path : Path
+        Folder of the sweep.
+    seed : int
+        From which all generators are derived.
+    source : str
+        Digest of the text of what is computed.
+    recompute : bool
+        Whether to compute points that are done.
+    """
+
+    path: Path
+    seed: int
+    source: str
+    recompute: bool
+
+    # Fewest points that are worth a call.
+    least: ClassVar[int] = 1
+
+    # What goes to other processes, and its name in messages.
+    argument: ClassVar[str] = "function"
+
+    @property
+    def shown(self) -> Any:
+        """What messages show of it."""
+        return None
+
+    @abstractmethod
+    def __call__(
+        self, points: Sequence[Point], cancelled: threading.Event | None = None
+    ) -> list[dict[str, Any]]:
+        """Compute points and return their records.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If it was cancelled, or Ctrl-C was pressed: what a run has then is not its result.
+        OSError
+            If a result cannot be written.
+        """
+
+
+@dataclass(frozen=True)
+class FunctionJob(Job):
+    """A function that is called at one point after the other.
 
     Attributes
     ----------
@@ -48,25 +104,18 @@ class Job:
         What is computed.
     takes_rng : bool
         Whether it gets a generator as `rng`.
-    path : Path
-        Folder of the sweep.
-    seed : int
-        From which all generators are derived.
-    source : str
-        Digest of the text of the function.
     keep_trajectories : bool
         Whether to save them so that they can go on.
-    recompute : bool
-        Whether to compute points that are done.
     """
 
     function: Callable[..., Any]
     takes_rng: bool
-    path: Path
-    seed: int
-    source: str
     keep_trajectories: bool
-    recompute: bool
+
+    @property
+    def shown(self) -> Any:
+        """What messages show of it."""
+        return self.function
 
     def __call__(
         self, points: Sequence[Point], cancelled: threading.Event | None = None
@@ -76,8 +125,32 @@ class Job:
         for point in points:
             if cancelled is not None and cancelled.is_set():
                 raise KeyboardInterrupt
-            records.append(compute(self, point))
+            records.append(self._compute(point))
         return records
+
+    def _compute(self, point: Point) -> dict[str, Any]:
+        done = already_done(self, point.key)
+        if done is not None:
+            return done
+        interruption = Interruption()
+        began = time.perf_counter()
+        result: Result | None = None
+        error: BaseException | None = None
+        try:
+            result = as_result(self._call(point))
+        except (Exception, SystemExit) as raised:
+            error = raised
+        if interruption or (result is not None and _is_interrupted(result)):
+            raise KeyboardInterrupt
+        seconds = time.perf_counter() - began
+        return write_point(
+            self, point, result, error, seconds, keep_trajectory=self.keep_trajectories
+        )
+
+    def _call(self, point: Point) -> Any:
+        if self.takes_rng:
+            return self.function(**point.parameters, rng=generator(self.seed, point.key))
+        return self.function(**point.parameters)
 
 
 def generator(seed: int, key: str) -> np.random.Generator:
@@ -86,60 +159,11 @@ def generator(seed: int, key: str) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=words))
 
 
-def compute(job: Job, point: Point) -> dict[str, Any]:
-    """Compute a point, write it and return its record.
-
-    Raises
-    ------
-    KeyboardInterrupt
-        If Ctrl-C was pressed meanwhile: what a run has then is not its result.
-    OSError
-        If the result cannot be written.
-    """
-    folder = Folder(job.path)
-    done = None if job.recompute else _done(folder, job, point.key)
-    if done is not None:
-        return done
-    interruption = Interruption()
-    began = time.perf_counter()
-    result: Result | None = None
-    error = None
-    try:
-        result = as_result(_call(job, point))
-    except (Exception, SystemExit) as raised:
-        error = _describe_error(raised)
-    if interruption or (result is not None and _is_interrupted(result)):
-        raise KeyboardInterrupt
-    record = _record(job, point, error, time.perf_counter() - began)
-    record.update(_write(folder, job, point.key, result))
-    folder.write_record(point.key, record)
-    return record
-
-
-def record_failure(job: Job, point: Point, error: BaseException) -> dict[str, Any]:
-    """Record that a point failed in a way that its own process could not write down."""
-    folder = Folder(job.path)
-    record = _record(job, point, _describe_error(error), 0.0)
-    record.update(_write(folder, job, point.key, None))
-    folder.write_record(point.key, record)
-    return record
-
-
-def _record(job: Job, point: Point, error: dict[str, str] | None, seconds: float) -> dict[str, Any]:
-    return {
-        "key": point.key,
-        "status": "done" if error is None else "failed",
-        "labels": point.labels,
-        "seed": job.seed,
-        "source": job.source,
-        "seconds": seconds,
-        "finished": time.time(),
-        "error": error,
-    }
-
-
-def _done(folder: Folder, job: Job, key: str) -> dict[str, Any] | None:
+def already_done(job: Job, key: str) -> dict[str, Any] | None:
     """Return the record if another process has computed the point in the meantime."""
+    if job.recompute:
+        return None
+    folder = Folder(job.path)
     try:
         record = folder.read_record(key)
         if record is None or record["status"] != "done" or record["seed"] != job.seed:
@@ -150,26 +174,48 @@ def _done(folder: Folder, job: Job, key: str) -> dict[str, Any] | None:
     return record
 
 
-def _call(job: Job, point: Point) -> Any:
-    if job.takes_rng:
-        return job.function(**point.parameters, rng=generator(job.seed, point.key))
-    return job.function(**point.parameters)
-
-
 def _is_interrupted(result: Result) -> bool:
     status = result.variables.get("status")
     return status is not None and bool(np.any(status.values == "interrupted"))
 
 
-def _write(folder: Folder, job: Job, key: str, result: Result | None) -> dict[str, Any]:
-    folder.place(key).mkdir(parents=True, exist_ok=True)
+def write_point(
+    job: Job,
+    point: Point,
+    result: Result | None,
+    error: BaseException | None,
+    seconds: float,
+    *,
+    keep_trajectory: bool = False,
+) -> dict[str, Any]:
+    """Write what came of a point, its result or the error, and return its record."""
+    folder = Folder(job.path)
+    folder.place(point.key).mkdir(parents=True, exist_ok=True)
+    record = {
+        "key": point.key,
+        "status": "failed" if result is None else "done",
+        "labels": point.labels,
+        "seed": job.seed,
+        "source": job.source,
+        "seconds": seconds,
+        "finished": time.time(),
+        "error": None if error is None else _describe_error(error),
+        **_write_result(folder, point.key, result, keep_trajectory),
+    }
+    folder.write_record(point.key, record)
+    return record
+
+
+def _write_result(
+    folder: Folder, key: str, result: Result | None, keep_trajectory: bool
+) -> dict[str, Any]:
     if result is None:
         return {"variables": {}, "values": {}, "attrs": {}, "files": {}}
     arrays = {name: v for name, v in result.variables.items() if not is_scalar(v)}
     files = {}
     if arrays:
         files["arrays"] = folder.write_arrays(key, arrays)
-    if job.keep_trajectories and result.trajectory is not None:
+    if keep_trajectory and result.trajectory is not None:
         files["trajectory"] = folder.write_trajectory(key, result.trajectory)
     return {
         "variables": {name: v.describe(name) for name, v in result.variables.items()},
