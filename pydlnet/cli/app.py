@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,6 +14,11 @@ _EXIT_CODES = (
     "Exit codes: 0 done, also when the steps ran out before a stop condition held; "
     "1 the run diverged (what was recorded is saved); 2 bad input; "
     "130 interrupted with Ctrl-C (what `run` recorded is saved)."
+)
+
+_SWEEP_EXIT_CODES = (
+    "Exit codes: 0 all points are done, whatever became of their runs; 1 some failed; 2 bad input, "
+    "or the workers are gone; 130 interrupted with Ctrl-C. What is done is kept in any case."
 )
 
 app = typer.Typer(
@@ -99,6 +104,71 @@ def run(
     raise typer.Exit(run_file(file, settings or [], dry_run=dry_run, overwrite=overwrite))
 
 
+@app.command(epilog=_SWEEP_EXIT_CODES)
+def sweep(
+    file: Annotated[Path, typer.Argument(help="Sweep file.", metavar="FILE.toml")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Replace a key of the file, such as run.n_steps=1000 or output.path=DIR. May be "
+            "repeated.",
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on in a folder that holds points already.")
+    ] = False,
+    recompute: Annotated[
+        bool, typer.Option("--recompute", help="Compute points again that are done.")
+    ] = False,
+    backend: Annotated[
+        str | None,
+        typer.Option(
+            help="threads (default), processes or dask: workers on this machine, or those of "
+            "--scheduler.",
+            metavar="BACKEND",
+        ),
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            help="Dask scheduler, such as tcp://10.0.0.1:8786; its workers must see the folder.",
+            metavar="ADDRESS",
+        ),
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(help="Points at a time; as many as cores if not given.", min=1),
+    ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            help="Compute only the K-th of N parts, 1 <= K <= N; implies --resume.", metavar="K/N"
+        ),
+    ] = None,
+    list_points: Annotated[
+        bool, typer.Option("--list", help="Print the points and their state, and compute nothing.")
+    ] = False,
+) -> None:
+    """Run an experiment file at every point of a grid and keep all trajectories.
+
+    The file is one for `run` with a section [grid]: lists of values for keys of other sections,
+    such as "method.learning_rate" = [0.01, 0.1], of which all combinations are run. The folder is
+    output.path. Points that are done are kept; those that failed are tried again.
+    """
+    from .sweep import sweep_file
+
+    workers: dict[str, Any] = {"backend": backend, "scheduler": scheduler, "jobs": jobs}
+    how: dict[str, Any] = {
+        "resume": resume,
+        "recompute": recompute,
+        "shard": shard,
+        "list_points": list_points,
+    }
+    raise typer.Exit(sweep_file(file, settings or [], **workers, **how))
+
+
 @app.command(epilog=_EXIT_CODES)
 def reproduce(
     experiment: Annotated[
@@ -147,9 +217,12 @@ def reproduce(
 
 @app.command()
 def show(
-    path: Annotated[Path, typer.Argument(help="What a run saved: a .nc file or a .zarr folder.")],
+    path: Annotated[
+        Path,
+        typer.Argument(help="What a run saved, a .nc file or a .zarr folder; or a sweep's folder."),
+    ],
 ) -> None:
-    """Print what a saved trajectory holds, or a store while its run goes on."""
+    """Print what a saved trajectory, a store or a sweep holds, also while it is being written."""
     from .show import show_path
 
     raise typer.Exit(show_path(path))
@@ -174,7 +247,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit code: 0 done, 1 the run diverged, 2 bad input, 130 interrupted.
+        Exit code: 0 done, 1 the run diverged or points of a sweep failed, 2 bad input, 130
+        interrupted.
     """
     try:
         app(args=None if arguments is None else list(arguments), prog_name="pydlnet")

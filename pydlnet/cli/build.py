@@ -21,7 +21,7 @@ from .config import Config, check_keys
 from .signatures import Section, as_flag, call, find_kind, located, parameters
 from .sources import Source, read
 
-__all__ = ["Experiment", "build"]
+__all__ = ["Experiment", "build", "draws"]
 
 # Arguments that are arrays: a string in the file is the name of one in `data`.
 _ARRAYS = frozenset(
@@ -88,13 +88,15 @@ class Experiment:
         )
 
 
-def build(config: Config) -> Experiment:
+def build(config: Config, source: Source | None = None) -> Experiment:
     """Read the data and make every part of an experiment.
 
     Parameters
     ----------
     config : Config
         A checked experiment file.
+    source : Source, optional
+        Its data, if that has been read before.
 
     Returns
     -------
@@ -107,7 +109,7 @@ def build(config: Config) -> Experiment:
         Naming section and key.
     """
     sections = config.sections
-    source = read(config.data, config.gas)
+    source = read(config.data, config.gas) if source is None else source
     notes: list[str] = []
     problem = _problem(sections["problem"], source, notes)
     weights = _start(sections["start"], problem.shape, source)
@@ -121,6 +123,14 @@ def build(config: Config) -> Experiment:
         run=_run_keywords(sections["run"], isinstance(method, dln.GradientFlow)),
         notes=notes,
     )
+
+
+def draws(name: str, section: Section) -> bool:
+    """Say whether a section asks for random numbers without giving `rng`."""
+    if name == "run":
+        return "rng" not in section
+    kinds = _problems() if name == "problem" else _starts()
+    return "rng" not in section and "rng" in parameters(find_kind(name, section, kinds)[1])
 
 
 def _problems() -> dict[str, Callable[..., Any]]:

@@ -33,7 +33,7 @@ class Config:
     gas : str, int or None
         Which gas to read from the gas sensor archive.
     sections : dict of str to dict
-        Every one of `SECTIONS`, empty if the file does not have it.
+        Every one of `SECTIONS` and of what else was asked for, empty if the file does not have it.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Config:
     sections: dict[str, dict[str, Any]] = field(repr=False)
 
 
-def load(path: Path, settings: Sequence[str] = ()) -> Config:
+def load(path: Path, settings: Sequence[str] = (), also: Sequence[str] = ()) -> Config:
     """Read an experiment file and apply ``key=value`` settings to it.
 
     Parameters
@@ -52,6 +52,8 @@ def load(path: Path, settings: Sequence[str] = ()) -> Config:
         a setting or from an environment variable are relative to the current directory.
     settings : sequence of str
         ``section.key=value``, the value in TOML or, if it is not valid TOML, a string.
+    also : sequence of str
+        Further sections that the file may have.
 
     Returns
     -------
@@ -68,8 +70,9 @@ def load(path: Path, settings: Sequence[str] = ()) -> Config:
         tables["data"] = _map_paths(lambda text: _beside(path, text), tables["data"])
     for setting in settings:
         _apply(tables, setting)
-    check_keys(tables, ("data", "gas", *SECTIONS), where=path.name, kind="section or key")
-    sections = {name: _section(tables, name) for name in SECTIONS}
+    known = (*SECTIONS, *also)
+    check_keys(tables, ("data", "gas", *known), where=path.name, kind="section or key")
+    sections = {name: _section(tables, name) for name in known}
     missing = [name for name in _REQUIRED if not sections[name]]
     if missing:
         raise ValueError(f"{path.name}: the section [{missing[0]}] is missing")

@@ -1,4 +1,4 @@
-"""``pydlnet show``: what a saved trajectory holds."""
+"""``pydlnet show``: what a saved trajectory or a sweep holds."""
 
 import json
 from pathlib import Path
@@ -8,6 +8,7 @@ import numpy as np
 
 import pydlnet as dln
 
+from .sweep_text import show_sweep
 from .text import describe, number, say, table
 
 __all__ = ["show_path"]
@@ -16,12 +17,12 @@ _ROWS = 9
 
 
 def show_path(path: Path) -> int:
-    """Print what a saved trajectory is, and a few records of its scalar quantities.
+    """Print what a saved trajectory is, and a few records of its scalar quantities; or a sweep.
 
     Parameters
     ----------
     path : Path
-        What `Trajectory.save` wrote.
+        What `Trajectory.save` wrote, or the folder of a sweep.
 
     Returns
     -------
@@ -35,6 +36,9 @@ def show_path(path: Path) -> int:
     """
     if not path.exists():
         raise ValueError(f"no file or folder {str(path)!r}")
+    if (path / "sweep.json").is_file():
+        show_sweep(dln.open_sweep(path))
+        return 0
     trajectory = dln.open(path)
     say(describe(_rows(trajectory)))
     columns = [name for name, array in trajectory.data.items() if array.dims == ("step",)]

@@ -122,7 +122,8 @@ def _object(value: Any, name: str) -> dict[str, Any]:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         if not value.__dataclass_params__.frozen:  # type: ignore[attr-defined]
             raise TypeError(f"{name}: expected a frozen dataclass, got {type(value).__name__}")
-        names = [field.name for field in dataclasses.fields(value)]
+        # As for ==, a field with compare=False is no part of what a value is.
+        names = [field.name for field in dataclasses.fields(value) if field.compare]
         fields = {key: canonical(getattr(value, key), f"{name}.{key}") for key in names}
         return {"kind": function_name(type(value)), "fields": fields}
     if callable(value):

@@ -1,0 +1,85 @@
+"""What is printed about sweeps."""
+
+from collections import Counter
+from typing import Any
+
+import pydlnet as dln
+
+from .text import describe, number, say, table
+
+__all__ = ["counts", "list_points", "show_failures", "show_sweep"]
+
+_FAILURES = 5
+_VALUES = 8
+
+
+def show_sweep(sweep: dln.Sweep) -> None:
+    """Print what is swept, how far it is, what there is of it, and what failed."""
+    data = sweep.data
+    rows = [("sweep", sweep.function), ("points", counts(sweep))]
+    rows += [("grid" if i == 0 else "", row) for i, row in enumerate(_parameters(data, sweep))]
+    ends = Counter(map(str, data["status"].values.ravel()))
+    rows.append(("status", ", ".join(f"{n} {end}" for end, n in ends.most_common())))
+    variables = ", ".join(
+        f"{name} ({', '.join(map(str, array.dims))})" for name, array in data.data_vars.items()
+    )
+    rows.append(("results", variables))
+    say(describe(rows))
+    show_failures(sweep)
+
+
+def counts(sweep: dln.Sweep) -> str:
+    """Return how many points there are in which state."""
+    states = ", ".join(f"{n:,} {state}" for state, n in sweep.counts.items() if n)
+    return f"{len(sweep):,} ({states})"
+
+
+def _parameters(data: Any, sweep: dln.Sweep) -> list[str]:
+    names = [
+        name for name in data.coords if data[name].attrs.get("long_name") == f"parameter {name}"
+    ]
+    return [f"{name} ({data[name].size}): {_values(data[name].values.tolist())}" for name in names]
+
+
+def _values(values: list[Any]) -> str:
+    shown = [_value(value) for value in values]
+    if len(shown) > _VALUES:
+        shown = [*shown[: _VALUES - 2], "...", shown[-1]]
+    return ", ".join(shown)
+
+
+def _value(value: Any) -> str:
+    return number(value) if isinstance(value, float) else str(value)
+
+
+def show_failures(sweep: dln.Sweep) -> None:
+    """Print the first points that failed, and where the tracebacks are."""
+    failures = sweep.failures
+    if not failures:
+        return
+    say(f"\nfailed ({len(failures)}), tried again by the next launch:")
+    for failure in failures[:_FAILURES]:
+        say(f"  {_assignments(failure.parameters)}: {failure.message}")
+    if len(failures) > _FAILURES:
+        say(f"  ... and {len(failures) - _FAILURES} more")
+
+
+def _assignments(parameters: dict[str, Any]) -> str:
+    return ", ".join(f"{name}={_value(value)}" for name, value in parameters.items())
+
+
+def list_points(sweep: dln.Sweep) -> None:
+    """Print every point with its state, its time and its folder."""
+    points = sweep.points()
+    names = list(dict.fromkeys(name for point in points for name in point["parameters"]))
+    rows = [
+        [
+            *(_value(point["parameters"].get(name, "")) for name in names),
+            point["status"],
+            "" if point["seconds"] is None else f"{point['seconds']:.2f}",
+            str(point["path"].relative_to(sweep.path)),
+        ]
+        for point in points
+    ]
+    say(table([*names, "status", "seconds", "folder"], rows))
+    say(f"\n{counts(sweep)}")
