@@ -32,7 +32,7 @@ _SECTIONS = ("grid", "sweep")
 _OF_THE_EXPERIMENT = tuple(name for name in SECTIONS if name != "output")
 
 # Within these seconds a scheduler has to answer.
-_TIMEOUT = 8
+_TIMEOUT = 5
 
 
 def sweep_file(

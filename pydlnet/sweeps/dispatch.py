@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from .._validation import _brief
+from .._validation import _brief, function_name
 from .work import Job, Point, write_point
 
 __all__ = ["Chunks", "execute"]
@@ -112,7 +112,7 @@ def _dump(value: Any, name: str, shown: Any) -> bytes:
     except Exception as error:
         raise TypeError(
             f"{name}: expected what can be pickled, as it goes to another process, got "
-            f"{_brief(shown)}: {error}"
+            f"{function_name(shown) if callable(shown) else _brief(shown)}: {error}"
         ) from error
     return data
 

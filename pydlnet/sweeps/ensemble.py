@@ -75,9 +75,9 @@ def sweep_ensemble(
     Returns
     -------
     Sweep
-        `data` has the dimensions `problem`, `start` and `method`, of which those of a single value
-        are left out (`point` if all are), with numbers or labels as coordinates. Numbers in which
-        the methods differ, such as `learning_rate`, are coordinates along `method`.
+        `data` has the dimensions `problems`, `starts` and `methods`, of which those of a single
+        value are left out (`point` if all are), with numbers or labels as coordinates. Numbers in
+        which the methods differ, such as `learning_rate`, are coordinates along `methods`.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def sweep_ensemble(
     >>> folder = tempfile.TemporaryDirectory()
     >>> store = f"{folder.name}/rates"
     >>> result = dln.sweep_ensemble(problem, starts, methods, n_steps=1000, store=store)
-    >>> result.data["status"].sel(start="scale 0.1").values.tolist()
+    >>> result.data["status"].sel(starts="scale 0.1").values.tolist()
     ['finished', 'finished', 'diverged']
     >>> result.data["learning_rate"].values
     array([0.01, 0.1 , 1.  ])
@@ -130,9 +130,9 @@ def sweep_ensemble(
     }
     identity = text({"function": _NAME, "version": version, "bound": fixed})
     columns = {
-        "problem": _column(problems, Problem, "problems"),
-        "start": _starts(starts),
-        "method": _column(methods, Method, "methods"),
+        "problems": _column(problems, Problem, "problems"),
+        "starts": _starts(starts),
+        "methods": _column(methods, Method, "methods"),
     }
     grid = _grid(columns, identity)
     _check_runs(columns, kept, steps)
@@ -141,7 +141,7 @@ def sweep_ensemble(
         path, seed = options.folder.path, definition.seed
         return EnsembleJob(path, seed, "", options.recompute, steps, kept, end)
 
-    draws = any(method.batch_size is not None for method in columns["method"].values)
+    draws = any(method.batch_size is not None for method in columns["methods"].values)
     return launch(Computed(_NAME, "", draws, shape_of), grid, options, job)
 
 
@@ -248,7 +248,7 @@ def _axis(name: str, column: _Column) -> Axis:
         first, second = column.names[texts.index(texts[twice])], column.names[twice]
         raise ValueError(f"{second}: expected different ones, got the same as {first}")
     labels = {name: list(column.labels or [])}
-    if name == "method":
+    if name == "methods":
         labels.update(_differing(column.values))
     return Axis(
         name,
@@ -286,7 +286,7 @@ def _with(axis: Axis, name: str, key: str, value: Any) -> Axis:
 
 def _check_runs(columns: Mapping[str, _Column], record: Record, n_steps: int) -> None:
     """Raise unless every problem, start and method fit together."""
-    problems, starts, methods = columns["problem"], columns["start"], columns["method"]
+    problems, starts, methods = columns["problems"], columns["starts"], columns["methods"]
     for problem in problems.values:
         _check_knowledge(problem, record)
     for start, where in _zipped(starts):

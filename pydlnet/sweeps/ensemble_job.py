@@ -86,9 +86,9 @@ class EnsembleJob(Job):
     def _run(self, points: Sequence[Point], n_steps: int) -> EnsembleTrajectory:
         seeds = [int(generator(self.seed, point.key).integers(2**63)) for point in points]
         return run_ensemble(
-            [point.parameters["problem"] for point in points],
-            [point.parameters["start"] for point in points],
-            [point.parameters["method"] for point in points],
+            [point.parameters["problems"] for point in points],
+            [point.parameters["starts"] for point in points],
+            [point.parameters["methods"] for point in points],
             n_steps=n_steps,
             record=self.record,
             stop=self.stop,
@@ -135,5 +135,5 @@ def _as_single(data: xr.Dataset) -> xr.Dataset:
 
 def shape_of(parameters: dict[str, Any]) -> tuple[Any, ...]:
     """Return what members of one ensemble have in common."""
-    start = parameters["start"]
-    return type(parameters["method"]).__name__, widths_of(start), str(start[0].dtype)
+    start = parameters["starts"]
+    return type(parameters["methods"]).__name__, widths_of(start), str(start[0].dtype)

@@ -188,9 +188,11 @@ def _follow(
                 failed += _n_failed(records)
                 bar.show(done, failed=failed)
         except (concurrent.futures.BrokenExecutor, concurrent.futures.CancelledError) as error:
+            first = str(error).partition("\n")[0]
+            why = first or "what they had was cancelled, as when a scheduler goes away"
             raise RuntimeError(
-                f"the workers are gone ({str(error) or type(error).__name__}): {done} of {total} "
-                "points are done and kept; launch the sweep again to go on"
+                f"the workers are gone ({why.rstrip('. ')}): {done} of {total} points are done and "
+                "kept; launch the sweep again to go on"
             ) from error
 
 
