@@ -203,6 +203,8 @@ def _short_names(keys: Mapping[str, Any]) -> dict[str, str]:
 def _as_values(key: str, values: Any) -> list[Any]:
     if not isinstance(values, list):
         raise TypeError(f"grid.{key}: expected a list of values, got {values!r}")
+    if not values:
+        raise ValueError(f"grid.{key}: expected at least one value, got none")
     return values
 
 

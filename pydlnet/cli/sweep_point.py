@@ -45,7 +45,9 @@ def data_of(config: Config) -> Data:
     digest = hashlib.sha256()
     for name, path in sorted(named):
         for file in _files(Path(path)):
-            digest.update(f"{name} {file.name}\n".encode() + hashlib.sha256(_bytes(file)).digest())
+            # In a folder the names of the files matter, that of a single file does not.
+            inner = file.name if Path(path).is_dir() else ""
+            digest.update(f"{name}/{inner}\n".encode() + hashlib.sha256(_bytes(file)).digest())
     return Data(digest.hexdigest(), config.gas, paths)
 
 

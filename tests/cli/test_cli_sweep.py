@@ -147,14 +147,15 @@ def test_a_scheduler_that_does_not_answer_is_an_error(call, sweep_file):
 def test_ctrl_c_exits_with_130(write, tmp_path):
     endless = (("loss = 1e-6", "seconds = 1e6"), ("n_steps = 1000", "n_steps = 1_000_000_000_000"))
     path = write(BASIC + GRID, *endless)
+    output = f"output.path={tmp_path / 'out'}"
     code = f"""
 import os, signal, threading
 from pydlnet.cli import main
 threading.Timer(2.0, os.kill, (os.getpid(), signal.SIGINT)).start()
-raise SystemExit(main(["sweep", {str(path)!r}, "--jobs", "2"]))
+raise SystemExit(main(["sweep", {str(path)!r}, "--jobs", "2", "--set", {output!r}]))
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 130, done.stderr
     assert "interrupted: 6 (6 missing) points; go on with --resume" in done.stderr
