@@ -33,4 +33,5 @@ SECTIONS = (
     Section("chains", "Structured targets: exact compression"),
     Section("recording", "Recording"),
     Section("ensembles", "Ensembles", threads=2),
+    Section("sweeps", "Sweeps", threads=2),
 )
