@@ -13,6 +13,7 @@ import operator
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,13 @@ FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.int64]
 
 INT64_MAX = 2**63 - 1
+
+
+def is_sequence(value: Any) -> bool:
+    """Whether a value is several: text and mappings are one, and so is an array of one number."""
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        return False
+    return getattr(value, "ndim", 1) > 0
 
 
 def as_count(value: Any, name: str, minimum: int = 0, maximum: int = INT64_MAX) -> int:
@@ -37,6 +45,16 @@ def as_count(value: Any, name: str, minimum: int = 0, maximum: int = INT64_MAX) 
     if count > maximum:
         raise ValueError(f"{name}: expected an integer <= {maximum}, got {count}")
     return count
+
+
+def as_path(value: Any, name: str) -> Path:
+    """Return a path of a str or a path-like object."""
+    try:
+        return Path(value)
+    except TypeError:
+        raise TypeError(
+            f"{name}: expected a str or a path-like object, got {type(value).__name__}"
+        ) from None
 
 
 def as_threads(value: Any) -> int:
@@ -270,7 +288,7 @@ def _check_dimensions(
 
 
 def _as_counts(value: Any, name: str) -> tuple[int, ...]:
-    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+    if not is_sequence(value):
         raise TypeError(f"{name}: expected a sequence of integers, got {_brief(value)}")
     return tuple(as_count(size, f"{name}[{i}]", minimum=1) for i, size in enumerate(value))
 

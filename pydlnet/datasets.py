@@ -22,7 +22,7 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
-from ._validation import hint
+from ._validation import as_path, hint
 
 if TYPE_CHECKING:
     import os
@@ -116,7 +116,7 @@ def gas_sensor(
     >>> inputs, outputs = datasets.gas_sensor("gas_sensor.zip")  # doctest: +SKIP
     """
     label = _label(gas)
-    location = _location(path)
+    location = as_path(path, "path")
     if not location.exists():
         raise FileNotFoundError(
             f"path: no file or folder {str(location)!r}; download the archive from {_ADDRESS} "
@@ -131,15 +131,6 @@ def gas_sensor(
         raise ValueError(f"gas: {location} has no measurements of {GASES[label - 1]} ({label})")
     table = np.array(measurements, dtype=np.float64)
     return np.ascontiguousarray(table[:, 1:]), np.ascontiguousarray(table[:, :1])
-
-
-def _location(path: str | os.PathLike[str]) -> Path:
-    try:
-        return Path(path)
-    except TypeError:
-        raise TypeError(
-            f"path: expected a str or a path-like object, got {type(path).__name__}"
-        ) from None
 
 
 def _label(gas: str | int) -> int:

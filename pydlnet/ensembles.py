@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
-from ._validation import as_count, as_rng, as_weights, seed_from, widths_of
+from ._validation import as_count, as_rng, as_weights, is_sequence, seed_from, widths_of
 from .ensemble_loop import Column, EnsembleLoop, EnsembleSetup, Outcome
 from .ensemble_records import over_runs
 from .interruption import noticing_interruption
@@ -181,7 +181,7 @@ def _check(
         "starts": as_starts(starts, "starts"),
         "methods": _of_kind(methods, Method, "methods"),
         "stop": _of_kind(stop, Stop, "stop"),
-        "rng": list(rng) if _is_sequence(rng) else Single(rng),  # type: ignore[arg-type]
+        "rng": list(rng) if is_sequence(rng) else Single(rng),  # type: ignore[arg-type]
     }
     n_members = _common_length(arguments)
     members = {
@@ -227,14 +227,10 @@ class Single:
     value: Any
 
 
-def _is_sequence(value: object) -> bool:
-    return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
-
-
 def _of_kind(value: Any, kind: type[Kind], name: str) -> "list[Kind] | Single":
     if isinstance(value, kind):
         return Single(value)
-    if not _is_sequence(value):
+    if not is_sequence(value):
         raise TypeError(
             f"{name}: expected a {kind.__name__} or a sequence of these, got {type(value).__name__}"
         )
@@ -252,7 +248,7 @@ def as_starts(starts: Any, name: str) -> "list[list[NDArray[Any]]] | Single":
             f"{name}: expected layers, got a Trajectory; ensembles begin at step 0: pass "
             "trajectory.weights"
         )
-    if not _is_sequence(starts):
+    if not is_sequence(starts):
         raise TypeError(f"{name}: expected lists of matrices, got {type(starts).__name__}")
     starts = [list(part) if _is_consumed(part) else part for part in starts]
     if _n_dimensions(starts) < 4:
@@ -274,7 +270,7 @@ def _n_dimensions(value: Any) -> int:
     """Return how deep arrays, or numbers, are nested."""
     if hasattr(value, "ndim"):
         return int(value.ndim)
-    if not _is_sequence(value):
+    if not is_sequence(value):
         return 0
     return 1 + (_n_dimensions(next(iter(value))) if len(value) else 0)
 

@@ -31,7 +31,7 @@ def as_exact_compression(value: Any) -> ExactCompression:
     """Return True, False or "rank"."""
     if isinstance(value, bool | np.bool_):
         return bool(value)
-    if value == "rank" and isinstance(value, str):
+    if isinstance(value, str) and value == "rank":
         return "rank"
     error = ValueError if isinstance(value, str) else TypeError
     raise error(f'exact_compression: expected True, False or "rank", got {value!r}')

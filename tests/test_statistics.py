@@ -285,6 +285,7 @@ def test_a_store_from_before_opens(tmp_path, monkeypatch):
 
     with h5netcdf.File(tmp_path / "part.nc", "a") as file:
         del file["state"].attrs["diagonal"]
+        file.attrs["pydlnet_layout"] = 2
     monkeypatch.undo()
     continued = run(problem, dln.open(tmp_path / "part.nc"), None, 25)
     assert_same_run(continued, whole)

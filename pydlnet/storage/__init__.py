@@ -4,8 +4,8 @@ Zarr is needed, and loaded, for what ends in ``.zarr`` only.
 """
 
 from os import PathLike
-from pathlib import Path
 
+from .._validation import as_path
 from ..trajectory import Trajectory
 from .saved import check_target, open_saved, require_zarr, save
 
@@ -40,7 +40,7 @@ def open_trajectory(path: str | PathLike[str], *, verify: bool = False) -> Traje
     """
     if not isinstance(verify, bool):
         raise TypeError(f"verify: expected a bool, got {type(verify).__name__}")
-    target = Path(path)
+    target = as_path(path, "path")
     if target.suffix == ".zarr" and target.is_dir():
         require_zarr()
         from .reader import is_store, open_store

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import xarray as xr
 
+from .._validation import as_path
 from ..methods import method_from_dict
 from ..recording import record_from_dict
 from ..trajectory import Trajectory
@@ -42,7 +43,7 @@ DIGEST_FILE = "state/numbers/pydlnet.sha256"
 
 def save(trajectory: Trajectory, path: str | PathLike[str]) -> None:
     """Write a trajectory; see `Trajectory.save`."""
-    target = Path(path)
+    target = as_path(path, "path")
     is_zarr = _is_zarr(target)
     check_target(target)
     data = trajectory.data.copy()

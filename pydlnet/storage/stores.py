@@ -24,6 +24,7 @@ import xarray as xr
 import zarr
 from numpy.typing import NDArray
 
+from .._validation import as_path
 from ..loop import Setup, Snapshot
 from ..trajectory import Trajectory, append
 from .columns import (
@@ -88,7 +89,7 @@ class RunStore:
     """
 
     def __init__(self, path: str | PathLike[str], origin: dict[str, Any], setup: Setup) -> None:
-        self._path = Path(path).absolute()
+        self._path = as_path(path, "store").absolute()
         self._origin = origin
         self._setup = setup
         self._columns: dict[str, Column] = {}
