@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .._validation import _brief, as_count, as_weights, widths_of
-from ..ensembles import Layers, _is_consumed, _is_sequence, _n_dimensions
+from .._validation import _brief, as_count, as_weights, is_sequence, widths_of
+from ..ensembles import Layers, _is_consumed, _n_dimensions
 from ..methods import Method
 from ..problems import Problem
 from ..recording import Record, Stop
@@ -181,7 +181,7 @@ def _several(given: Any, name: str, kind: str) -> _Column:
         for key in labels:
             if not isinstance(key, str | int | float):
                 raise TypeError(f"{name}: expected strings or numbers as labels, got {_brief(key)}")
-    elif _is_sequence(given):
+    elif is_sequence(given):
         values = list(given)
         labels = list(range(len(values)))
     else:
@@ -194,7 +194,7 @@ def _several(given: Any, name: str, kind: str) -> _Column:
 
 
 def _starts(given: Any) -> _Column:
-    if _is_sequence(given):
+    if is_sequence(given):
         given = [list(part) if _is_consumed(part) else part for part in given]
         if _n_dimensions(given) < 4:
             return _Column([as_weights(given, "starts")], None, ["starts"])
