@@ -160,7 +160,8 @@ def gaussian(
     """
     sizes = as_widths(widths)
     if (end_to_end_scale is None) == (std is None):
-        raise ValueError("gaussian: expected either end_to_end_scale or std, and not both")
+        found = "neither" if std is None else "both"
+        raise ValueError(f"std: expected either end_to_end_scale or std, got {found}")
     if std is None:
         name = "end_to_end_scale"
         deviations = _layer_deviations(end_to_end_scale, name, sizes)

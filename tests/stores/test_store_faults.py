@@ -164,7 +164,7 @@ def test_runs_in_threads_do_not_disturb_each_other(tmp_path, small_chunks):
 def test_readers_see_commits_while_the_run_goes_on(store):
     with run_without_end(store):
         lengths = []
-        for _ in range(20):
+        for _ in range(5):
             data = dln.open(store, verify=True).data
             steps = data["step"].values
             assert data.sizes["step"] == len(steps)

@@ -89,7 +89,7 @@ def place(trajectory):
 def commit_always():
     """Commit after every slice of a run, and fill chunks soon."""
     stores.SECONDS_A_COMMIT = stores.SHARE_OF_COMMITS = 0.0
-    stores.BYTES_A_CHUNK = 2**14
+    stores.BYTES_A_CHUNK = 2**16
 
 
 def run_in_child(name, store, end=LONG):
