@@ -132,13 +132,16 @@ def test_two_sweeps_in_one_folder_share_the_work(store, calls, importable):
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_ctrl_c_stops_and_no_cut_run_counts(store, importable, n_jobs):
-    process = launch(store, "endless", n_jobs=n_jobs)
-    deadline = time.monotonic() + 20
-    while not files(store, "point.json") and time.monotonic() < deadline:
-        time.sleep(0.05)
-    time.sleep(0.3)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    with launch(store, "endless", n_jobs=n_jobs) as process:
+        try:
+            deadline = time.monotonic() + 20
+            while not files(store, "point.json") and time.monotonic() < deadline:
+                time.sleep(0.05)
+            time.sleep(0.3)
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=30)
+        finally:
+            process.kill()
     assert errors.rstrip().endswith("KeyboardInterrupt")
     sweep = dln.open_sweep(store)
     assert sweep.counts["done"] == 1
