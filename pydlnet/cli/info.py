@@ -12,9 +12,20 @@ from .text import describe, say
 
 __all__ = ["print_info"]
 
-_NEEDED = ("numpy", "scipy", "xarray", "h5netcdf", "h5py", "matplotlib", "tqdm", "typer")
+_NEEDED = (
+    "numpy",
+    "scipy",
+    "xarray",
+    "h5netcdf",
+    "h5py",
+    "matplotlib",
+    "tqdm",
+    "typer",
+    "joblib",
+    "cloudpickle",
+)
 _ALGEBRA = "statistics instead of samples, cut widths; run --dry-run and show say what applies"
-_OPTIONAL = ("zarr", "torch", "jax", "scikit-learn", "dask", "pandas")
+_OPTIONAL = ("zarr", "distributed", "torch", "jax", "scikit-learn", "pandas")
 
 
 def print_info() -> int:
