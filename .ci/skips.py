@@ -3,7 +3,10 @@
 import sys
 from xml.etree import ElementTree
 
-ALLOWED = "PYDLNET_GAS_SENSOR"  # the data are not part of the repository
+ALLOWED = (
+    "PYDLNET_GAS_SENSOR",  # the data are not part of the repository
+    "only the administrator can make a small disk",
+)
 
 
 def main(report: str) -> int:
@@ -16,7 +19,7 @@ def main(report: str) -> int:
     ]
     for where, name, reason in skipped:
         print(f"SKIPPED {where}::{name}: {reason}")
-    return int(any(ALLOWED not in reason for _, _, reason in skipped))
+    return int(any(not any(text in reason for text in ALLOWED) for _, _, reason in skipped))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import os
 import random
+import resource
 import shutil
 import signal
 import socket
@@ -244,13 +245,6 @@ def test_a_callable_that_raises_loses_nothing(store, small_chunks):
     assert_same_run(run(1000, record=record, store=store), run(1000, record=record))
 
 
-def _fill_disk(folder, problem):
-    with pytest.raises(OSError, match="No space left") as caught:
-        victims.run("descent", folder / "run.zarr", victims.LONG)
-    assert any("keeps what was committed" in note for note in caught.value.__notes__)
-    problem.append(dln.open(folder / "run.zarr", verify=True).step)
-
-
 def test_a_full_disk_keeps_what_was_committed(tmp_path, small_chunks, monkeypatch):
     monkeypatch.setattr(stores, "BYTES_A_CHUNK", 2**18)
     mount = shutil.which("mount")
@@ -264,14 +258,34 @@ def test_a_full_disk_keeps_what_was_committed(tmp_path, small_chunks, monkeypatc
     try:
         filler = folder / "other"
         filler.write_bytes(bytes(2**22))
-        found = []
-        _fill_disk(folder, found)
-        assert found[0] > 0
+        with pytest.raises(OSError, match="No space left") as caught:
+            victims.run("descent", folder / "run.zarr", victims.LONG)
+        assert any("keeps what was committed" in note for note in caught.value.__notes__)
+        assert dln.open(folder / "run.zarr", verify=True).step > 0
         # With room again the run goes on as if nothing had been.
         filler.unlink()
         assert_goes_on_like_one(folder / "run.zarr")
     finally:
         subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_write_that_fails_keeps_what_was_committed(store, processes):
+    """As on a full disk, where nobody may make one: a limit to the size of files."""
+    before = victims.run("descent", store)
+    process = processes.Process(target=_run_with_small_files, args=(store,))
+    process.start()
+    process.join(30)
+    assert process.exitcode == 0
+    assert_same_run(dln.open(store, verify=True), before)
+    assert_goes_on_like_one(store)
+
+
+def _run_with_small_files(store):
+    victims.commit_always()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**14, 2**14))
+    with pytest.raises(OSError, match="File too large") as caught:
+        victims.run("descent", store, victims.LONG)
+    assert any("keeps what was committed" in note for note in caught.value.__notes__)
 
 
 @pytest.mark.parametrize("exists", [False, True])
