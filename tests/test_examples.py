@@ -19,7 +19,7 @@ def blocks(language):
 
 
 def test_the_readme_shows_the_example():
-    code, _ = blocks("python")
+    code, *_ = blocks("python")
     assert EXAMPLE.read_text().endswith(f'"""\n\n{code}')
     lines = [line for line in code.splitlines() if line and not line.startswith("import")]
     assert len(lines) == 10
@@ -36,10 +36,25 @@ def test_the_example_prints_what_the_readme_says(tmp_path):
 
 
 def test_the_readme_runs_its_ensemble():
-    _, code = blocks("python")
+    _, code, _ = blocks("python")
     names = {"np": np, "dln": dln, "target": np.eye(10)}
     exec(code, names)
     assert {"converged", "finished"} <= set(names["ensemble"].status)
+
+
+def test_the_readme_runs_its_store(tmp_path, monkeypatch):
+    *_, code = blocks("python")
+    assert "10**8" in code
+    monkeypatch.chdir(tmp_path)
+    names = {
+        "dln": dln,
+        "problem": dln.TargetMatrix(np.eye(3)),
+        "weights": dln.init.balanced((3, 3, 3), 0.1, rng=0),
+        "method": dln.GradientDescent(0.1),
+        "record": dln.Record(every=10),
+    }
+    exec(code.replace("10**8", "100"), names)
+    assert dln.open("long.zarr", verify=True).step == names["trajectory"].step == 100
 
 
 def test_there_is_one_command_each_for_the_demo_and_the_tests():

@@ -305,9 +305,12 @@ def test_a_folder_that_cannot_be_written(exists, store, tmp_path, processes):
 
 
 def _run_without_rights(store):
-    if store.exists():
-        dln.open(store, verify=True)  # so that all modules are loaded while it may read them
     if os.getuid() == 0:
+        # All modules are loaded while they may be read; to root every folder is open.
+        warm = store.with_name("warm.zarr")
+        run(20, store=warm)
+        dln.open(warm, verify=True)
+        shutil.rmtree(warm)
         for folder in [store.parent, *store.parent.parents][:3]:
             folder.chmod(folder.stat().st_mode | 0o055)
         os.setuid(65534)
