@@ -140,8 +140,11 @@ def noticing_interruption() -> Iterator[Interruption]:
     current = signal.getsignal(signal.SIGINT)
     if current is signal.default_int_handler or current is _handler:
         _core.count_interruptions()
+    outer: Interruption | None = getattr(_latest, "noticing", None)
     with _active_runs:
-        interruption = Interruption()
+        # What was pressed since a search began is meant for the runs that it makes as well.
+        interruption = Interruption() if outer is None else outer
+        _latest.noticing = interruption
         in_main = threading.current_thread() is threading.main_thread()
         if not in_main:
             # At its first use xarray imports Dask where there is one, which fails once the
@@ -158,6 +161,7 @@ def noticing_interruption() -> Iterator[Interruption]:
                 signal.signal(signal.SIGINT, signal.default_int_handler)
                 _core.count_interruptions()
             _latest.heard = bool(interruption)
+            _latest.noticing = outer
 
 
 @contextmanager
