@@ -12,12 +12,13 @@ pytest.importorskip("zarr")
 @pytest.fixture(scope="session")
 def processes():
     """Return a context whose processes begin at once, everything loaded, and share nothing."""
-    folder = str(Path(__file__).parent)
+    folder = Path(__file__).parent
+    paths = [str(folder), str(folder.parent), os.environ.get("PYTHONPATH", "")]
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["victims", "zarr"])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", os.pathsep.join([folder, os.environ.get("PYTHONPATH", "")]))
-        # The server is started here, while it finds the folder.
+        patch.setenv("PYTHONPATH", os.pathsep.join(paths))
+        # The server is started here, while it finds the folders.
         process = context.Process(target=int)
         process.start()
         process.join()

@@ -1,9 +1,14 @@
 """Runs with a store that last long enough to be killed, for processes of their own."""
 
+import os
+import resource
+import shutil
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pytest
+import small_run
 import xarray as xr
 
 import pydlnet as dln
@@ -96,3 +101,29 @@ def run_in_child(name, store, end=LONG):
     """Run with frequent commits: what a process of its own calls."""
     commit_always()
     run(name, store, end)
+
+
+def run_with_small_files(store):
+    """See a run end because no file may grow: what a process of its own calls."""
+    commit_always()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**14, 2**14))
+    with pytest.raises(OSError, match="File too large") as caught:
+        run("descent", store, LONG)
+    assert any("keeps what was committed" in note for note in caught.value.__notes__)
+
+
+def run_without_rights(store):
+    """See a run refused because its folder may not be written: what a process of its own calls."""
+    if os.getuid() == 0:
+        # All modules are loaded while they may be read; to root every folder is open.
+        warm = store.with_name("warm.zarr")
+        small_run.run(20, store=warm)
+        dln.open(warm, verify=True)
+        shutil.rmtree(warm)
+        for folder in [store.parent, *store.parent.parents][:3]:
+            folder.chmod(folder.stat().st_mode | 0o055)
+        os.setuid(65534)
+    with pytest.raises(PermissionError):
+        small_run.run(20, store=store)
+    if store.exists():
+        assert dln.open(store, verify=True).step == 10
