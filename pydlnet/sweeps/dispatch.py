@@ -305,10 +305,3 @@ def _client_of(executor: Any) -> Any:
     """Return the client of an executor of Dask's, None of any other."""
     client = getattr(executor, "_client", None)
     return client if hasattr(client, "ncores") and hasattr(client, "sync") else None
-
-
-def _has_killed(future: Any) -> bool:
-    """Whether Dask gave a chunk up, as each worker that took it has died."""
-    if future.cancelled():
-        return False
-    return type(future.exception()).__name__ == "KilledWorker"
