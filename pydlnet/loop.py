@@ -244,11 +244,8 @@ class Loop(ABC):
         if earlier is not None:
             self._observers.check_against(earlier.data)
         if self._keeper is not None:
-            self._begin_keeping(self._keeper)
+            self._keeper.begin(self._labelled(self._blocks.empty()))
         self._block = self._blocks.next_block(self._first_row(), self._last_step)
-
-    def _begin_keeping(self, keeper: Keeper) -> None:
-        keeper.begin(self._labelled(self._blocks.empty()))
 
     def _keep(self, rows: Block) -> None:
         """Hand records over to the keeper."""
