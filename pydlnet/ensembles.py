@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _core
 from ._validation import as_count, as_rng, as_weights, is_sequence, seed_from, widths_of
+from ._version import VERSION
 from .ensemble_loop import Column, EnsembleLoop, EnsembleSetup, Outcome
 from .ensemble_records import over_runs
 from .interruption import noticing_interruption
-from .loop import VERSION
 from .methods import Method
 from .problems import EndToEndLoss, Problem
 from .recording import Record, Stop

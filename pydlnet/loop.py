@@ -3,7 +3,6 @@
 What all runs share. `step_loop` and `flow_loop` have what moves them.
 """
 
-import importlib.metadata
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from . import _core
+from ._version import VERSION
 from .blocks import Block, Blocks
 from .coordinates import Coordinates
 from .exact_algebra import CoreStart, description
@@ -32,8 +32,6 @@ from .trajectory import State, Trajectory, append, describe_run, ends_at_record,
 
 # How long the core runs before Python looks around: Ctrl-C, time limit, progress.
 SECONDS_A_SLICE = 0.05
-
-VERSION = importlib.metadata.version("pydlnet")
 
 
 @dataclass(frozen=True)

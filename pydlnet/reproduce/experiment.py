@@ -9,8 +9,8 @@ from typing import Any, Protocol, TypeVar
 
 from .. import _core
 from .._validation import as_count, as_threads
+from .._version import VERSION
 from ..interruption import latest_run_heard_ctrl_c
-from ..loop import VERSION
 from .report import Outcome, Part, Settings, markdown, table, write, write_text
 
 __all__ = ["Experiment", "Report", "unbroken"]

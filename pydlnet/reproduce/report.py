@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import xarray as xr
 
 from .. import _core
-from ..loop import VERSION
+from .._version import VERSION
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

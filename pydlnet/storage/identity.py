@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from .. import _core
-from ..loop import VERSION, Setup
+from .._version import VERSION
+from ..loop import Setup
 from .state import state_dataset
 
 __all__ = ["check_same_run", "describe_stop", "identity"]

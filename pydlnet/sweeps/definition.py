@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..loop import VERSION
+from .._version import VERSION
 from .folder import Folder
 from .grid import LAYOUT, Grid, grid_from_dict
 from .sealed import Damaged, draft_name, seal, unseal, write_complete

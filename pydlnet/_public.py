@@ -1,0 +1,79 @@
+"""The names of a package, listed in its stub and each loaded when it is first used (PEP 562).
+
+The stub, a `.pyi` file beside the package's `__init__.py`, is what type checkers and editors read;
+reading it here as well keeps one list of names. It has imports from modules of the package, and
+`__all__`.
+"""
+
+import ast
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+
+class _Place(NamedTuple):
+    """Where a name comes from: an attribute of a module, or, without one, a module itself."""
+
+    module: str
+    attribute: str | None
+
+
+def attach(
+    package: str, file: str
+) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """Return `__getattr__`, `__dir__` and `__all__` of a package.
+
+    Parameters
+    ----------
+    package : str
+        Its `__name__`.
+    file : str
+        Its `__file__`.
+    """
+    stub = ast.parse(Path(file).with_suffix(".pyi").read_text(encoding="utf-8"))
+    places = _places(stub, package)
+
+    def __getattr__(name: str) -> Any:
+        if name not in places:
+            # With `name` Python does not look for a near name again.
+            raise AttributeError(_unknown(package, name, places), name=name)
+        module, attribute = places[name]
+        loaded = importlib.import_module(module)
+        value = loaded if attribute is None else getattr(loaded, attribute)
+        setattr(sys.modules[package], name, value)  # found there from now on
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted(places)
+
+    return __getattr__, __dir__, _listed(stub)
+
+
+def _places(stub: ast.Module, package: str) -> dict[str, _Place]:
+    return {
+        alias.asname or alias.name: (
+            _Place(f"{package}.{node.module}", alias.name)
+            if node.module
+            else _Place(f"{package}.{alias.name}", None)
+        )
+        for node in stub.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+
+
+def _listed(stub: ast.Module) -> list[str]:
+    assigned = [node.value for node in stub.body if isinstance(node, ast.Assign)]
+    names: list[str] = ast.literal_eval(assigned[0])  # `__all__`, the only assignment
+    return names
+
+
+def _unknown(package: str, name: str, known: dict[str, _Place]) -> str:
+    message = f"module {package!r} has no attribute {name!r}"
+    if name.startswith("_"):
+        return message  # what tools ask every module for
+    from ._validation import hint
+
+    return message + hint(name, known)
