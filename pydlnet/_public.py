@@ -7,10 +7,53 @@ reading it here as well keeps one list of names. It has imports from modules of 
 
 import ast
 import importlib
+import os
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
+
+# How long a fork waits for modules that other threads load.
+SECONDS_TO_LOAD = 20.0
+
+
+class _Loading:
+    """The threads that load modules, during which no process is forked.
+
+    It would begin with the locks of those modules and without the threads that release them.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._threads: list[int] = []  # of each load
+
+    def __enter__(self) -> None:
+        with self._changed:
+            self._threads.append(threading.get_ident())
+
+    def __exit__(self, *error: object) -> None:
+        with self._changed:
+            self._threads.remove(threading.get_ident())
+            self._changed.notify_all()
+
+    def hold(self) -> None:
+        """Wait for the other threads, and let none begin."""
+        self._changed.acquire()
+        here = {threading.get_ident()}
+        self._changed.wait_for(lambda: here.issuperset(self._threads), SECONDS_TO_LOAD)
+
+    def release(self) -> None:
+        """Let them begin again."""
+        self._changed.release()
+
+
+_loading = _Loading()
+os.register_at_fork(
+    before=_loading.hold,
+    after_in_parent=_loading.release,
+    after_in_child=_loading.release,
+)
 
 
 class _Place(NamedTuple):
@@ -40,7 +83,8 @@ def attach(
             # With `name` Python does not look for a near name again.
             raise AttributeError(_unknown(package, name, places), name=name)
         module, attribute = places[name]
-        loaded = importlib.import_module(module)
+        with _loading:
+            loaded = importlib.import_module(module)
         value = loaded if attribute is None else getattr(loaded, attribute)
         setattr(sys.modules[package], name, value)  # found there from now on
         return value

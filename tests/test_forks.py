@@ -173,6 +173,26 @@ for leave in (os._exit, sys.exit):
     forked(isolated, code)
 
 
+def test_a_child_forked_while_a_thread_loads_the_package_can_use_it(isolated):
+    # The child has no thread that would finish loading the modules that are locked by then.
+    code = """
+import os, signal, sys, threading, time
+import pydlnet as dln
+
+threading.Thread(target=lambda: dln.run).start()
+while "pydlnet.simulate" not in sys.modules:
+    time.sleep(0.001)
+assert "run" not in vars(dln)  # it is being loaded
+if os.fork() == 0:
+    signal.alarm(30)
+    run = dln.run
+    os._exit(7)
+assert os.waitstatus_to_exitcode(os.wait()[1]) == 7
+"""
+    result = isolated(code, "-W", "ignore", timeout=100)
+    assert result.returncode == 0, result.stderr
+
+
 def test_ctrl_c_ends_a_child_forked_beside_a_run_of_the_main_thread(isolated):
     code = """
 def fork_beside():
