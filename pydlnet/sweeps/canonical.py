@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from .._validation import _brief, function_name
 from ..problems import EndToEndLoss, Problem
 
-__all__ = ["canonical", "label", "plain", "text"]
+__all__ = ["canonical", "check_text", "fresh", "label", "plain", "text"]
 
 _LARGEST_EXACT = 2**53
 _LONGEST_LABEL = 80
@@ -43,6 +43,25 @@ def plain(value: Any) -> Any:
     return value
 
 
+def fresh(value: Any) -> Any:
+    """Return a value that a function may change: no other point sees it."""
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    if type(value) in (list, tuple):
+        return type(value)(map(fresh, value))
+    if type(value) is dict:
+        return {key: fresh(item) for key, item in value.items()}
+    return value
+
+
+def check_text(value: str, name: str) -> None:
+    """Raise unless all libraries that text goes through can write it."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{name}: expected text that UTF-8 can hold, got {value!a}") from None
+
+
 def canonical(value: Any, name: str) -> Any:
     """Return what a parameter is identified by, ready for JSON.
 
@@ -61,10 +80,14 @@ def canonical(value: Any, name: str) -> Any:
 
     Raises
     ------
-    TypeError
+    TypeError, ValueError
         If it has no such form.
     """
+    if np.ma.is_masked(value):
+        raise ValueError(f"{name}: expected an array without masked entries")
     value = plain(value)
+    if isinstance(value, str):
+        check_text(value, name)
     if value is None or isinstance(value, bool | str):
         return value
     if isinstance(value, numbers.Real):
@@ -86,7 +109,7 @@ def _number(value: Any, name: str) -> int | float | dict[str, str]:
     try:
         rounded = float(value)
     except OverflowError:
-        rounded = math.inf
+        raise ValueError(f"{name}: expected a number in the range of float64") from None
     if isinstance(value, numbers.Integral) and rounded != value:
         return int(value)
     if math.isfinite(rounded) and rounded != value:

@@ -109,10 +109,24 @@ def _columns(done: Records) -> dict[str, _Column]:
 
 
 def _names(columns: Mapping[str, _Column], grid: Grid) -> dict[str, str]:
-    """Return what variables and dimensions are called: the grid's names are taken."""
+    """Return what variables and dimensions are called: the grid's names are taken.
+
+    So is "status", unless what is recorded under it are words, as of runs.
+    """
     taken = {*grid.dims, *(name for axis in grid.axes for name in axis.labels)}
+    if "status" in columns and not _are_words(columns["status"]):
+        taken.add("status")
     own = {name for column in columns.values() for name in (column.name, *column.dims)}
-    return {name: f"{name}_recorded" if name in taken else name for name in own}
+    names = {name: name for name in own - taken}
+    for name in sorted(own & taken):
+        names[name] = f"{name}_recorded"
+        while names[name] in own | taken:
+            names[name] += "_"
+    return names
+
+
+def _are_words(column: _Column) -> bool:
+    return not column.dims and all(np.dtype(d["dtype"]).kind == "U" for d in column.descriptions())
 
 
 def _grid_coordinates(grid: Grid) -> dict[str, Any]:
@@ -203,10 +217,8 @@ def _status(grid: Grid, records: Records, recorded: xr.Variable | None) -> xr.Va
     for i, record in records.items():
         ours[i] = record["status"]
     status = ours.reshape(grid.shape)
-    if recorded is not None and recorded.dims == grid.dims and recorded.dtype == object:
+    if recorded is not None:
         status = np.where(status == "done", recorded.values, status)
-    elif recorded is not None:
-        return recorded
     attrs = {"long_name": "how the point ended", "units": "1", "reference": "definition"}
     return xr.Variable(grid.dims, status, attrs)
 

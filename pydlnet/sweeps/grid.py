@@ -3,7 +3,7 @@
 import hashlib
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .._validation import _brief
-from .canonical import canonical, label, plain, text
+from .canonical import canonical, check_text, label, plain, text
 
 __all__ = ["LAYOUT", "Axis", "Grid", "as_grid", "grid_from_dict"]
 
@@ -20,6 +20,9 @@ LAYOUT = 1
 
 # Half of a SHA-256: two of 10^9 points share it with a probability below 10^-20.
 _KEY_DIGITS = 32
+
+# More points than fit into memory with their names.
+_MOST_POINTS = 10**7
 
 # Variables of the results that say how the points ended.
 _RESERVED = ("status",)
@@ -149,13 +152,14 @@ def as_grid(grid: Any, identity: str) -> Grid:
         axes = [_axis(name, values) for name, values in grid.items()]
         if not axes:
             raise ValueError("grid: expected at least one parameter, got an empty mapping")
+        _check_size(math.prod(len(axis.texts) for axis in axes), "grid", "points")
         return Grid(tuple(axes), identity)
     if isinstance(grid, str | bytes | np.ndarray) or not isinstance(grid, Iterable):
         raise TypeError(
             "grid: expected a mapping of names to values, or a list of mappings, got "
             f"{_brief(grid)}"
         )
-    return Grid((_points(list(grid)),), identity)
+    return Grid((_points(_listed(grid, "grid", "points")),), identity)
 
 
 def _axis(name: Any, values: Any) -> Axis:
@@ -169,6 +173,7 @@ def _axis(name: Any, values: Any) -> Axis:
     _check_different(texts, parts, where)
     if labelled:
         labels = [_label_given(key, where) for key in values]
+        _check_different([str(label) for label in labels], labels, f"{where}: labels")
     else:
         labels = _distinct([label(value) for value in parts])
     return Axis(
@@ -208,12 +213,24 @@ def _sequence(values: Any, where: str) -> list[Any]:
     if getattr(values, "ndim", 1) == 0:
         raise TypeError(f"{where}: expected a sequence of values, got a single one, {values}")
     # Labelled arrays and series as well, whose items are not all plain numbers.
-    return list(np.asarray(values) if hasattr(values, "to_numpy") else values)
+    return _listed(np.asarray(values) if hasattr(values, "to_numpy") else values, where, "values")
+
+
+def _listed(values: Iterable[Any], where: str, kind: str) -> list[Any]:
+    if isinstance(values, Sized):
+        _check_size(len(values), where, kind)
+    return list(values)
+
+
+def _check_size(size: int, where: str, kind: str) -> None:
+    if size > _MOST_POINTS:
+        raise ValueError(f"{where}: expected at most {_MOST_POINTS:,} {kind}, got {size:,}")
 
 
 def _check_name(name: Any, where: str) -> None:
     if not isinstance(name, str) or not name:
         raise TypeError(f"{where}: expected names of parameters, got {_brief(name)}")
+    check_text(name, where)
     if name in _RESERVED or name == "point":
         raise ValueError(f"{where}: the name {name!r} is taken by the results; choose another one")
 
@@ -233,6 +250,8 @@ def _label_given(key: Any, where: str) -> Any:
     key = plain(key)
     if not isinstance(key, str | int | float):
         raise TypeError(f"{where}: expected strings or numbers as labels, got {_brief(key)}")
+    if isinstance(key, str):
+        check_text(key, where)
     return key
 
 

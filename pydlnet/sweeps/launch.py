@@ -69,9 +69,9 @@ def launch(
     found = _look(computed, definition, options)
     if found.other_source:
         warnings.warn(
-            f"the source of {computed.name} has changed since {found.other_source} of the points "
-            "were computed, and they are kept; compute them again with recompute=True, or give "
-            "the function a new version=",
+            f"the source of {computed.name}, or what it captures, has changed since "
+            f"{found.other_source} of the points were computed, and they are kept; compute them "
+            "again with recompute=True, or give the function a new version=",
             stacklevel=3,
         )
     todo = found.todo

@@ -52,7 +52,7 @@ def _read(folder: Folder, record: dict[str, Any], name: str) -> NDArray[Any] | N
 
 
 def _union(parts: list[NDArray[Any]]) -> NDArray[Any] | None:
-    if any(len(set(part.tolist())) < part.size for part in parts):
+    if any(np.unique(part).size < part.size for part in parts):
         return None
     if any(part.dtype.kind == "U" for part in parts):
         every = dict.fromkeys(str(item) for part in parts for item in part.tolist())

@@ -12,14 +12,19 @@ import xarray as xr
 from .._validation import _brief, hint
 from ..storage import open_trajectory
 from ..trajectory import Trajectory
+from .canonical import canonical, plain, text
 from .dataset import assemble
 from .definition import Definition, read_definition
 from .folder import Folder
+from .grid import Axis
 from .index import read_index
 from .reading import read_values
 from .sealed import Damaged
 
 __all__ = ["Failure", "Sweep", "open_sweep"]
+
+# Values of a parameter that a message names.
+_SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -124,7 +129,7 @@ class Sweep:
         Parameters
         ----------
         **parameters : object
-            All parameters of the point, as the coordinates show them.
+            All parameters of the point, as the coordinates show them or as the grid had them.
 
         Returns
         -------
@@ -154,7 +159,7 @@ class Sweep:
         Parameters
         ----------
         **parameters : object
-            All parameters of the point, as the coordinates show them.
+            All parameters of the point, as the coordinates show them or as the grid had them.
 
         Returns
         -------
@@ -203,11 +208,9 @@ class Sweep:
         points = [0]
         for axis in self._grid.axes:
             given = {name: parameters[name] for name in axis.labels if name in parameters}
-            places = [
-                place
-                for place in range(len(axis.texts))
-                if all(_same(axis.labels[name][place], value) for name, value in given.items())
-            ]
+            places = set(range(len(axis.texts)))
+            for name, value in given.items():
+                places &= _places(axis, name, value)
             points = [point * len(axis.texts) + place for point in points for place in places]
         return points
 
@@ -220,8 +223,33 @@ class Sweep:
         return f"<Sweep: {len(self)} points ({counts}), {sizes}, {self.function}, in {self.path}>"
 
 
-def _same(label: Any, value: Any) -> bool:
-    return isinstance(label, bool) == isinstance(value, bool) and bool(label == value)
+def _places(axis: Axis, name: str, value: Any) -> set[int]:
+    """Return where on an axis a parameter has a value; by its label, or by what it is.
+
+    Raises
+    ------
+    ValueError
+        If that is nowhere.
+    """
+    value = plain(value)
+    labels = axis.labels[name]
+    places = {place for place, label in enumerate(labels) if _is_label(value, label)}
+    if not places:
+        try:
+            wanted = text(canonical(value, name))
+        except (TypeError, ValueError):
+            wanted = ""
+        places = {place for place, texts in enumerate(axis.texts) if texts.get(name) == wanted}
+    if not places:
+        known = dict.fromkeys(repr(label) for label in labels)
+        shown = [*list(known)[:_SHOWN], *(["..."] if len(known) > _SHOWN else [])]
+        raise ValueError(f"{name}: expected one of {', '.join(shown)}, got {value!r}")
+    return places
+
+
+def _is_label(value: Any, label: Any) -> bool:
+    is_simple = isinstance(value, str | int | float)
+    return is_simple and isinstance(label, bool) == isinstance(value, bool) and label == value
 
 
 def _records(folder: Folder, definition: Definition) -> dict[int, dict[str, Any]]:
@@ -277,7 +305,7 @@ def open_sweep(path: str | PathLike[str]) -> Sweep:
     """
     if not isinstance(path, str | PathLike):
         raise TypeError(f"path: expected a path, got {_brief(path)}")
-    folder = Folder(Path(path))
+    folder = Folder(Path(path).absolute())
     if not folder.path.exists():
         raise FileNotFoundError(f"path: expected the folder of a sweep, found nothing at {path}")
     definition = read_definition(folder, "path")

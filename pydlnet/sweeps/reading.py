@@ -104,7 +104,7 @@ class ArrayReader:
         result = empty((len(points), *map(len, wanted)), self.dtype)
         for row, point in enumerate(points.tolist()):
             record = self._records.get(point)
-            if record is not None and result[row].size:
+            if record is not None and result[row : row + 1].size:
                 self._fill(result[row : row + 1], record, wanted)
         return result
 

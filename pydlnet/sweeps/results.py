@@ -2,7 +2,7 @@
 
 import io
 import zipfile
-from collections.abc import Hashable, Mapping
+from collections.abc import Container, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from .._validation import _brief
 from ..ensembles import EnsembleTrajectory
 from ..trajectory import Trajectory
+from .canonical import check_text
 from .sealed import sha256
 
 __all__ = ["Result", "Variable", "as_result", "is_scalar", "of_run", "pack", "unpack"]
@@ -113,7 +114,7 @@ def as_result(value: Any) -> Result:
     if isinstance(value, xr.Dataset):
         return _of_dataset(value)
     if isinstance(value, Mapping):
-        return Result({name: _of_item(name, item) for name, item in value.items()}, {})
+        return _of_mapping(value)
     raise TypeError(
         "function: expected it to return a Trajectory, an xarray.Dataset or a mapping of names to "
         f"numbers, got {_brief(value)}"
@@ -155,18 +156,32 @@ def _of_dataset(data: xr.Dataset) -> Result:
     return Result(variables, _plain_mapping(attrs))
 
 
-def _of_item(name: Any, item: Any) -> Variable:
-    values = _array(name, item)
-    return Variable(tuple(f"{name}_{i}" for i in range(values.ndim)), values)
+def _of_mapping(items: Mapping[Any, Any]) -> Result:
+    variables = {}
+    for name, item in items.items():
+        values = _array(name, item)
+        dims = (_free(f"{name}_{i}", items) for i in range(values.ndim))
+        variables[_name(name)] = Variable(tuple(dims), values)
+    return Result(variables, {})
+
+
+def _free(name: str, taken: Container[str]) -> str:
+    """Return a name that is not taken."""
+    return _free(f"{name}_", taken) if name in taken else name
 
 
 def _name(name: Hashable) -> str:
     if not isinstance(name, str) or not name:
         raise TypeError(f"function: expected strings as names of results, got {_brief(name)}")
+    check_text(name, "function: names of results")
+    if "\0" in name:  # where names in an archive end
+        raise ValueError(f"function: expected names of results without NUL, got {name!r}")
     return name
 
 
 def _array(name: Hashable, value: Any) -> NDArray[Any]:
+    if np.ma.is_masked(value):
+        raise ValueError(f"function: result {_name(name)!r}: expected no masked entries")
     try:
         array = np.asarray(value)
     except ValueError as error:
@@ -177,6 +192,8 @@ def _array(name: Hashable, value: Any) -> NDArray[Any]:
         raise TypeError(
             f"function: expected numbers or strings as result {_name(name)!r}, got {_brief(value)}"
         )
+    if array.dtype.kind == "U":
+        check_text("".join(array.ravel().tolist()), f"function: result {_name(name)!r}")
     return array.astype(array.dtype.newbyteorder("<"), copy=False)
 
 
@@ -195,7 +212,9 @@ def _plain(value: Any) -> Any:
 
 def is_scalar(variable: Variable) -> bool:
     """Whether JSON holds the value, all bits of it."""
-    return variable.values.ndim == 0 and variable.values.dtype.kind in "biufU"
+    dtype = variable.values.dtype
+    is_long = dtype.kind == "f" and dtype.itemsize > 8
+    return variable.values.ndim == 0 and dtype.kind in "biufU" and not is_long
 
 
 def pack(variables: Mapping[str, Variable]) -> bytes:
@@ -211,4 +230,4 @@ def pack(variables: Mapping[str, Variable]) -> bytes:
 def unpack(data: bytes, names: list[str]) -> dict[str, NDArray[Any]]:
     """Return some of the arrays that were packed."""
     with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-        return {name: archive[name] for name in names}
+        return {name: archive[f"{name}.npy"] for name in names}

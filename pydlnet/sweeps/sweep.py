@@ -95,8 +95,8 @@ def sweep(
     Warns
     -----
     UserWarning
-        If points failed, or if the text of the function is another one than when points were
-        computed that are kept.
+        If points failed, or if the text of the function, or what it captures, is another one than
+        when points were computed that are kept.
 
     Notes
     -----

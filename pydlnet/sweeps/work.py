@@ -12,7 +12,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from .._validation import function_name
 from ..interruption import Interruption
+from .canonical import canonical, fresh, text
 from .folder import Folder
 from .results import Result, as_result, is_scalar
 from .sealed import Damaged
@@ -148,9 +150,10 @@ class FunctionJob(Job):
         )
 
     def _call(self, point: Point) -> Any:
+        parameters = {name: fresh(value) for name, value in point.parameters.items()}
         if self.takes_rng:
-            return self.function(**point.parameters, rng=generator(self.seed, point.key))
-        return self.function(**point.parameters)
+            parameters["rng"] = generator(self.seed, point.key)
+        return self.function(**parameters)
 
 
 def generator(seed: int, key: str) -> np.random.Generator:
@@ -228,9 +231,11 @@ def _write_result(
 
 
 def _describe_error(error: BaseException) -> dict[str, str]:
-    notes = getattr(error, "__notes__", [])
-    message = " ".join(" ".join([str(error), *notes]).split())
     name = type(error).__name__
+    try:
+        message = " ".join(" ".join([str(error), *getattr(error, "__notes__", [])]).split())
+    except Exception:  # of an exception that cannot say what it is
+        message = ""
     return {
         "message": f"{name}: {message}" if message else name,
         "traceback": "".join(traceback.format_exception(error)),
@@ -238,14 +243,24 @@ def _describe_error(error: BaseException) -> dict[str, str]:
 
 
 def source_of(function: Callable[..., Any]) -> str:
-    """Return the text of a function, as far as it can be had, with the plain values it captures."""
+    """Return the text of a function, as far as it can be had, with what it has captured."""
     try:
-        text = inspect.getsource(function)
+        source = inspect.getsource(function)
     except (OSError, TypeError):
-        text = ""
+        source = ""
     try:
-        captured = inspect.getclosurevars(function).nonlocals
+        captured: dict[str, Any] = dict(inspect.getclosurevars(function).nonlocals)
+        defaults = inspect.signature(function).parameters.items()
     except (TypeError, ValueError):
-        captured = {}
-    simple = {k: v for k, v in captured.items() if isinstance(v, bool | int | float | str)}
-    return f"{text}\n{sorted(simple.items())}" if simple else text
+        return source
+    captured.update({f"{name}=": p.default for name, p in defaults if p.default is not p.empty})
+    values = {name: _text_of(captured[name]) for name in sorted(captured)}
+    return f"{source}\n{values}" if values else source
+
+
+def _text_of(value: Any) -> str:
+    """Return what a captured value is, or only its kind if that cannot be said."""
+    try:
+        return text(canonical(value, ""))
+    except (TypeError, ValueError):
+        return function_name(value if callable(value) else type(value))

@@ -178,5 +178,5 @@ def test_a_folder_of_something_else_is_refused(store, tmp_path):
         dln.open_sweep(tmp_path / "nowhere")
     with pytest.raises(ValueError, match="y: unknown parameter; known are x"):
         dln.open_sweep(store).point(y=1)
-    with pytest.raises(ValueError, match="expected the parameters of one point, got none with x=7"):
+    with pytest.raises(ValueError, match="x: expected one of 1, got 7"):
         dln.open_sweep(store).point(x=7)
