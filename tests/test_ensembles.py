@@ -350,6 +350,8 @@ import os, signal, threading
 import numpy as np
 import pydlnet as dln
 
+for name in dln.__all__:
+    getattr(dln, name)  # loaded before Ctrl-C may come
 starts = [dln.init.gaussian([{width}] * 3, end_to_end_scale=0.1, rng=k) for k in range(6)]
 threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
 ensemble = dln.run_ensemble(

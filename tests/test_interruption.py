@@ -6,6 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pydlnet as dln
 
+for name in dln.__all__:
+    getattr(dln, name)  # loaded before Ctrl-C may come
+
 problem = dln.TargetMatrix(np.eye(20))
 weights = dln.init.gaussian((20, 20, 20), end_to_end_scale=0.1, rng=0)
 

@@ -197,6 +197,9 @@ import os, signal, threading
 import numpy as np
 import pydlnet as dln
 
+for name in dln.__all__:
+    getattr(dln, name)  # loaded before Ctrl-C may come
+
 weights = dln.init.gaussian((20, 20, 20), end_to_end_scale=0.1, rng=0)
 threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
 

@@ -150,7 +150,10 @@ def test_ctrl_c_exits_with_130(write, tmp_path):
     output = f"output.path={tmp_path / 'out'}"
     code = f"""
 import os, signal, threading
+import pydlnet as dln
 from pydlnet.cli import main
+for name in dln.__all__:
+    getattr(dln, name)  # loaded before Ctrl-C may come
 threading.Timer(2.0, os.kill, (os.getpid(), signal.SIGINT)).start()
 raise SystemExit(main(["sweep", {str(path)!r}, "--jobs", "2", "--set", {output!r}]))
 """
