@@ -109,6 +109,18 @@ def balanced_from(
     References
     ----------
     .. [1] S. Arora, N. Cohen, N. Golowich and W. Hu, ICLR 2019. arXiv:1810.02281
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pydlnet as dln
+    >>> weights = dln.init.balanced_from(np.diag([8.0, 1.0]), (2, 2, 2, 2))
+    >>> weights[0].round(9)
+    array([[2., 0.],
+           [0., 1.]])
+    >>> dln.chain.product(weights).round(9)
+    array([[8., 0.],
+           [0., 1.]])
     """
     sizes = as_widths(widths)
     target = as_matrix(matrix, "matrix", shape=(sizes[-1], sizes[0]))
@@ -157,6 +169,17 @@ def gaussian(
     ValueError, TypeError
         If not exactly one of `end_to_end_scale` and `std` is given, or the widths, the scale or
         the dtype are not as above.
+
+    Examples
+    --------
+    >>> import pydlnet as dln
+    >>> weights = dln.init.gaussian((100, 50, 10), end_to_end_scale=1e-3, rng=0)
+    >>> [layer.shape for layer in weights]
+    [(50, 100), (10, 50)]
+    >>> round(float(weights[0].std()), 4)  # 0.001^(1/2) / 100^(1/2)
+    0.0031
+    >>> dln.init.gaussian((100, 50, 10), std=0.01, rng=0)[1].shape
+    (10, 50)
     """
     sizes = as_widths(widths)
     if (end_to_end_scale is None) == (std is None):
@@ -206,6 +229,14 @@ def uniform(
     ------
     ValueError, TypeError
         If the widths, the scale or the dtype are not as above.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pydlnet as dln
+    >>> weights = dln.init.uniform((4, 4, 4), scale=0.01, rng=0)
+    >>> bool(np.abs(weights[0]).max() <= 3**0.5 * 0.1 / 2)  # 3^(1/2) times the standard deviation
+    True
     """
     sizes = as_widths(widths)
     generator = as_rng(rng)
@@ -248,6 +279,16 @@ def orthogonal(
     ------
     ValueError, TypeError
         If the widths, the scale or the dtype are not as above.
+
+    Examples
+    --------
+    >>> import pydlnet as dln
+    >>> first, second = dln.init.orthogonal((4, 2, 3), scale=0.25, rng=0)
+    >>> dln.metrics.singular_values(first).round(9), dln.metrics.singular_values(second).round(9)
+    (array([0.5, 0.5]), array([0.5, 0.5]))
+    >>> (first @ first.T).round(9) + 0.0
+    array([[0.25, 0.  ],
+           [0.  , 0.25]])
     """
     sizes = as_widths(widths)
     factor = _layer_scale(scale, "scale", sizes)
@@ -277,6 +318,14 @@ def identity(widths: Sequence[int], scale: float = 1.0, *, dtype: DTypeLike = np
     ------
     ValueError, TypeError
         If the widths, the scale or the dtype are not as above.
+
+    Examples
+    --------
+    >>> import pydlnet as dln
+    >>> dln.init.identity((3, 2, 2), scale=0.25)
+    [array([[0.5, 0. , 0. ],
+           [0. , 0.5, 0. ]]), array([[0.5, 0. ],
+           [0. , 0.5]])]
     """
     sizes = as_widths(widths)
     factor = _layer_scale(scale, "scale", sizes)
@@ -319,6 +368,17 @@ def spectral(
     ----------
     .. [1] S. M. Kwon, Z. Zhang, D. Song, L. Balzano and Q. Qu, "Efficient low-dimensional
        compression of overparameterized models", 2023. arXiv:2311.05061
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pydlnet as dln
+    >>> target = np.diag([3.0, 2.0, 1.0])
+    >>> weights = dln.init.spectral(target, (3, 2, 3), scale=0.01)
+    >>> np.abs(dln.chain.product(weights)).round(9)
+    array([[0.01, 0.  , 0.  ],
+           [0.  , 0.01, 0.  ],
+           [0.  , 0.  , 0.  ]])
     """
     sizes = as_widths(widths)
     target = as_matrix(matrix, "matrix", shape=(sizes[-1], sizes[0]))
