@@ -51,6 +51,12 @@ def singular_values(matrix: ArrayLike) -> FloatArray:
     ------
     ValueError, TypeError
         If `matrix` is not a non-empty matrix of finite real numbers.
+
+    Examples
+    --------
+    >>> import pydlnet as dln
+    >>> dln.metrics.singular_values([[0.0, 2.0], [-3.0, 0.0]]).round(9)
+    array([3., 2.])
     """
     values: FloatArray = _core.singular_values(as_matrix(matrix, "matrix"))
     return values
@@ -121,6 +127,12 @@ def stable_rank(matrix: ArrayLike) -> float:
     ----------
     .. [1] M. Rudelson and R. Vershynin, "Sampling from large matrices: an approach through
        geometric functional analysis", J. ACM 54, 2007. arXiv:math/0503442
+
+    Examples
+    --------
+    >>> import pydlnet as dln
+    >>> round(dln.metrics.stable_rank([[4.0, 0.0], [0.0, 2.0]]), 9)
+    1.25
     """
     return float(np.sum(_relative_values(matrix) ** 2))
 
@@ -151,6 +163,12 @@ def nuclear_norm(matrix: ArrayLike) -> float:
     ------
     ValueError, TypeError
         If `matrix` is not a non-empty matrix of finite real numbers.
+
+    Examples
+    --------
+    >>> import pydlnet as dln
+    >>> round(dln.metrics.nuclear_norm([[3.0, 0.0], [0.0, -4.0]]), 9)
+    7.0
     """
     return float(np.sum(singular_values(matrix)))
 
@@ -248,6 +266,13 @@ def imbalance(weights: Sequence[ArrayLike]) -> FloatArray:
     ----------
     .. [1] S. Arora, N. Cohen and E. Hazan, ICML 2018. arXiv:1802.06509
     .. [2] S. Du, W. Hu and J. Lee, NeurIPS 2018. arXiv:1806.00900
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pydlnet as dln
+    >>> dln.metrics.imbalance([np.eye(2), np.diag([2.0, 1.0]), np.eye(2)])
+    array([3., 3.])
     """
     layers = [layer.astype(np.float64) for layer in as_weights(weights)]
     return np.array(
@@ -284,6 +309,15 @@ def balancedness(weights: Sequence[ArrayLike]) -> float:
     ----------
     .. [1] S. Arora, N. Cohen, N. Golowich and W. Hu, ICLR 2019, Definition 1.
        arXiv:1810.02281
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pydlnet as dln
+    >>> dln.metrics.balancedness([np.eye(2), np.diag([2.0, 1.0]), np.eye(2)])
+    3.0
+    >>> dln.metrics.balancedness(dln.init.balanced((4, 4, 4), 0.1, rng=0)) < 1e-12
+    True
     """
     return float(np.max(imbalance(weights), initial=0.0))
 
@@ -310,6 +344,15 @@ def deficiency_margin(matrix: ArrayLike, target: ArrayLike) -> float:
     ----------
     .. [1] S. Arora, N. Cohen, N. Golowich and W. Hu, ICLR 2019, Definition 2.
        arXiv:1810.02281
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pydlnet as dln
+    >>> round(dln.metrics.deficiency_margin(np.diag([1.0, 1.5]), np.diag([1.0, 2.0])), 9)
+    0.5
+    >>> dln.metrics.deficiency_margin(np.zeros((2, 2)), np.eye(2)) > 0  # near zero there is none
+    False
     """
     goal = as_matrix(target, "target")
     difference = as_matrix(matrix, "matrix", shape=(goal.shape[0], goal.shape[1])) - goal
@@ -333,6 +376,12 @@ def reconstruction_error(matrix: ArrayLike, truth: ArrayLike) -> float:
     ------
     ValueError, TypeError
         If the shapes differ or the entries are not finite real numbers.
+
+    Examples
+    --------
+    >>> import pydlnet as dln
+    >>> dln.metrics.reconstruction_error([[1.0, 0.0]], [[1.0, 2.0]])
+    2.0
     """
     goal = as_matrix(truth, "truth")
     difference = as_matrix(matrix, "matrix", shape=(goal.shape[0], goal.shape[1])) - goal

@@ -75,6 +75,20 @@ def track_modes(dataset: xr.Dataset, *, tolerance: float = 1e-8) -> xr.Dataset:
     References
     ----------
     .. [1] S. Arora, N. Cohen, W. Hu and Y. Luo, NeurIPS 2019. arXiv:1905.13655
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pydlnet as dln
+    >>> problem = dln.TargetMatrix(np.diag([3.0, 1.0]))
+    >>> start = [np.diag([0.1, 0.5])]  # the second mode is larger at first
+    >>> record = dln.Record(["singular_values", "singular_vectors"], every=1)
+    >>> trajectory = dln.run(problem, start, dln.GradientDescent(0.1), n_steps=20, record=record)
+    >>> tracked = dln.metrics.track_modes(trajectory.data)
+    >>> tracked.singular_value.isel(step=[0, 1, -1]).round(2).values
+    array([[0.5 , 0.1 ],
+           [0.55, 0.39],
+           [0.94, 2.65]])
     """
     share = as_real(tolerance, "tolerance", minimum=0.0, below=1.0)
     data = _checked(dataset)
