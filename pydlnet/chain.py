@@ -62,6 +62,13 @@ def gradients(weights: Sequence[ArrayLike], end_to_end_gradient: ArrayLike) -> l
     ------
     ValueError, TypeError
         If the layers or the gradient are not finite or do not fit together.
+
+    Examples
+    --------
+    >>> import pydlnet as dln
+    >>> weights = [[[2.0]], [[3.0]]]
+    >>> dln.chain.gradients(weights, [[1.0]])
+    [array([[3.]]), array([[2.]])]
     """
     layers = as_weights(weights)
     shape = (layers[-1].shape[0], layers[0].shape[1])
@@ -95,6 +102,13 @@ def value_and_gradients(
     ------
     ValueError, TypeError
         If the layers do not form a finite chain, or do not fit the problem.
+
+    Examples
+    --------
+    >>> import pydlnet as dln
+    >>> problem = dln.TargetMatrix([[5.0]])
+    >>> dln.chain.value_and_gradients([[[2.0]], [[3.0]]], problem)
+    (0.5, [array([[3.]]), array([[2.]])])
     """
     layers, loss = _prepare(weights, problem)
     value, result = _core.chain_value_and_gradients(layers, loss)
@@ -125,6 +139,12 @@ def step(
     ValueError, TypeError
         If the layers do not form a finite chain, or do not fit the problem, or the rate is
         negative or not finite.
+
+    Examples
+    --------
+    >>> import pydlnet as dln
+    >>> dln.chain.step([[[2.0]], [[3.0]]], dln.TargetMatrix([[5.0]]), learning_rate=0.5)
+    [array([[0.5]]), array([[2.]])]
     """
     rate = as_real(learning_rate, "learning_rate", minimum=0.0)
     layers, loss = _prepare(weights, problem)
