@@ -31,6 +31,17 @@ class Problem(ABC):
         The matrix that `reconstruction_error` compares with.
     held_out : tuple of ndarray (rows, columns, values), or None
         The entries that `held_out_error` compares with.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pydlnet as dln
+    >>> problem = dln.TargetMatrix(np.eye(2))
+    >>> isinstance(problem, dln.problems.Problem), problem.shape
+    (True, (2, 2))
+    >>> problem.value_and_gradient(np.zeros((2, 2)))
+    (1.0, array([[-1.,  0.],
+           [ 0., -1.]]))
     """
 
     shape: tuple[int, int]

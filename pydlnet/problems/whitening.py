@@ -22,6 +22,13 @@ class Whitened(NamedTuple):
         Symmetric; the whitened inputs are `inputs @ transform`. Read-only.
     constant : float
         The mean squared-error loss is the problem's loss plus this: its smallest value.
+
+    Examples
+    --------
+    >>> import pydlnet as dln
+    >>> whitened = dln.whiten([[1.0], [-3.0]], [2.0, -6.0])
+    >>> round(whitened.constant, 9), whitened.transform.round(6)
+    (0.0, array([[0.447214]]))
     """
 
     problem: TargetMatrix
@@ -63,6 +70,19 @@ def whiten(inputs: ArrayLike, outputs: ArrayLike) -> Whitened:
     References
     ----------
     .. [1] S. Arora, N. Cohen, N. Golowich and W. Hu, ICLR 2019. arXiv:1810.02281
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pydlnet as dln
+    >>> inputs = np.array([[2.0, 0.0], [0.0, 4.0], [-2.0, 0.0], [0.0, -4.0]])
+    >>> outputs = np.array([1.0, 2.0, -1.0, 0.0])
+    >>> problem, transform, constant = dln.whiten(inputs, outputs)
+    >>> ((inputs @ transform).T @ (inputs @ transform) / 4).round(9) + 0.0
+    array([[1., 0.],
+           [0., 1.]])
+    >>> problem.target.round(6), round(constant, 9)
+    (array([[0.707107, 0.707107]]), 0.25)
     """
     samples = as_matrix(inputs, "inputs")
     targets = as_outputs(outputs, samples.shape[0])
