@@ -60,6 +60,19 @@ class GradientFlow(Settings):
     .. [1] E. Hairer, S. P. Norsett and G. Wanner, Solving Ordinary Differential Equations I, 2nd
        edition, Springer 1993, sections II.4 and II.5.
     .. [2] S. Arora, N. Cohen and E. Hazan, ICML 2018. arXiv:1802.06509
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pydlnet as dln
+    >>> problem = dln.TargetMatrix(np.diag([3.0, 1.0]))
+    >>> start = dln.init.balanced((2, 2, 2), scale=0.1, rng=0)
+    >>> record = dln.Record(["loss", "imbalance"], times=[1.0, 2.0, 3.0])
+    >>> flow = dln.run(problem, start, dln.GradientFlow(), until=10.0, record=record)
+    >>> flow.data.time.values
+    array([ 0.,  1.,  2.,  3., 10.])
+    >>> bool(flow.data.loss[-1] < 1e-6), bool(flow.data.imbalance.max() < 1e-9)
+    (True, True)
     """
 
     rtol: float = 1e-8

@@ -24,6 +24,12 @@ class UnsavedFunction:
     ----------
     name : str
         "module.qualname" of the function.
+
+    Examples
+    --------
+    >>> from pydlnet.methods import UnsavedFunction
+    >>> UnsavedFunction("schedules.warm_up").name
+    'schedules.warm_up'
     """
 
     name: str

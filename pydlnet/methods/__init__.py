@@ -63,6 +63,15 @@ def method_from_dict(description: Mapping[str, Any]) -> Method | GradientFlow:
     ------
     ValueError, TypeError
         If the kind or a field is unknown, or a field has no valid value.
+
+    Examples
+    --------
+    >>> import pydlnet as dln
+    >>> description = dln.Momentum(0.1, momentum=0.9).to_dict()
+    >>> description["kind"]
+    'Momentum'
+    >>> dln.methods.method_from_dict(description)
+    Momentum(learning_rate=0.1, momentum=0.9, nesterov=False, weight_decay=0.0, batch_size=None)
     """
     fields = dict(description)
     kind = _known(fields.pop("kind", None), _KINDS, "a kind")

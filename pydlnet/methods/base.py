@@ -21,6 +21,15 @@ class Method(Settings):
         Coefficient of the layers in their gradients, at least 0.
     batch_size : int or None
         Samples a step; None for the full data.
+
+    Examples
+    --------
+    >>> import pydlnet as dln
+    >>> method = dln.Adam(0.01)
+    >>> isinstance(method, dln.methods.Method), method.learning_rate
+    (True, 0.01)
+    >>> method.rates(first=0, count=3)
+    array([0.01, 0.01, 0.01])
     """
 
     learning_rate: LearningRate

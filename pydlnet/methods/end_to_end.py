@@ -51,6 +51,18 @@ class EndToEndDescent(Method):
     References
     ----------
     .. [1] S. Arora, N. Cohen and E. Hazan, ICML 2018. arXiv:1802.06509
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pydlnet as dln
+    >>> problem = dln.TargetMatrix(np.diag([3.0, 1.0]))
+    >>> start = dln.init.balanced((2, 2, 2), scale=0.1, rng=0)
+    >>> product = [dln.chain.product(start)]
+    >>> layers = dln.run(problem, start, dln.GradientDescent(0.01), n_steps=500)
+    >>> rule = dln.run(problem, product, dln.EndToEndDescent(0.01, depth=2), n_steps=500)
+    >>> bool(np.abs(dln.chain.product(layers.weights) - rule.weights[0]).max() < 0.01)
+    True
     """
 
     learning_rate: LearningRate

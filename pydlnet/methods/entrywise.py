@@ -38,6 +38,16 @@ class RMSprop(Method):
     ----------
     .. [1] T. Tieleman and G. Hinton, Lecture 6.5 of "Neural networks for machine learning",
        2012.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pydlnet as dln
+    >>> problem = dln.TargetMatrix(np.diag([3.0, 1.0]))
+    >>> start = dln.init.balanced((2, 2, 2), scale=0.1, rng=0)
+    >>> method, stop = dln.RMSprop(0.001, momentum=0.5), dln.Stop(loss=1e-4)
+    >>> dln.run(problem, start, method, n_steps=5000, stop=stop).status
+    'converged'
     """
 
     learning_rate: LearningRate = 0.01
@@ -79,6 +89,16 @@ class Adam(Method):
     References
     ----------
     .. [1] D. Kingma and J. Ba, ICLR 2015. arXiv:1412.6980
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pydlnet as dln
+    >>> problem = dln.TargetMatrix(np.diag([3.0, 1.0]))
+    >>> start = dln.init.balanced((2, 2, 2), scale=0.1, rng=0)
+    >>> method, stop = dln.Adam(0.01), dln.Stop(loss=1e-6)
+    >>> dln.run(problem, start, method, n_steps=5000, stop=stop).status
+    'converged'
     """
 
     learning_rate: LearningRate = 1e-3
@@ -127,6 +147,16 @@ class AdaGrad(Method):
     References
     ----------
     .. [1] J. Duchi, E. Hazan and Y. Singer, JMLR 12, 2011.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pydlnet as dln
+    >>> problem = dln.TargetMatrix(np.diag([3.0, 1.0]))
+    >>> start = dln.init.balanced((2, 2, 2), scale=0.1, rng=0)
+    >>> method, stop = dln.AdaGrad(0.1), dln.Stop(loss=1e-6)
+    >>> dln.run(problem, start, method, n_steps=5000, stop=stop).status
+    'converged'
     """
 
     learning_rate: LearningRate = 0.01
@@ -164,6 +194,16 @@ class AdaDelta(Method):
     References
     ----------
     .. [1] M. Zeiler, 2012. arXiv:1212.5701
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pydlnet as dln
+    >>> problem = dln.TargetMatrix(np.diag([3.0, 1.0]))
+    >>> start = dln.init.balanced((2, 2, 2), scale=0.1, rng=0)
+    >>> method, stop = dln.AdaDelta(), dln.Stop(loss=1e-3)
+    >>> dln.run(problem, start, method, n_steps=20000, stop=stop).status
+    'converged'
     """
 
     learning_rate: LearningRate = 1.0

@@ -24,6 +24,18 @@ class GradientDescent(Method):
     ------
     ValueError, TypeError
         If a field is not as above.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pydlnet as dln
+    >>> problem = dln.TargetMatrix(np.diag([3.0, 1.0]))
+    >>> start = dln.init.balanced((2, 2, 2), scale=0.1, rng=0)
+    >>> dln.run(problem, start, dln.GradientDescent(0.1), n_steps=1000).status
+    'finished'
+    >>> halving = dln.GradientDescent(lambda step: 0.1 / 2 ** (step // 100))
+    >>> halving.rates(99, 2)
+    array([0.1 , 0.05])
     """
 
     learning_rate: LearningRate
@@ -69,6 +81,16 @@ class Momentum(Method):
     References
     ----------
     .. [1] I. Sutskever, J. Martens, G. Dahl and G. Hinton, ICML 2013.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pydlnet as dln
+    >>> problem = dln.TargetMatrix(np.diag([3.0, 1.0]))
+    >>> start = dln.init.balanced((2, 2, 2), scale=0.1, rng=0)
+    >>> method = dln.Momentum(0.02, momentum=0.9)
+    >>> dln.run(problem, start, method, n_steps=1000, stop=dln.Stop(loss=1e-9)).status
+    'converged'
     """
 
     learning_rate: LearningRate
@@ -114,6 +136,16 @@ class GroupRMSprop(Method):
     References
     ----------
     .. [1] S. Arora, N. Cohen, W. Hu and Y. Luo, NeurIPS 2019. arXiv:1905.13655
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pydlnet as dln
+    >>> problem = dln.TargetMatrix(np.diag([3.0, 1.0]))
+    >>> start = dln.init.balanced((2, 2, 2), scale=0.1, rng=0)
+    >>> method = dln.GroupRMSprop(0.01, epsilon=1e-4)
+    >>> dln.run(problem, start, method, n_steps=5000, stop=dln.Stop(loss=1e-3)).status
+    'converged'
     """
 
     learning_rate: LearningRate
