@@ -46,6 +46,14 @@ class NuclearNormMinimum:
         Singular value decompositions that were taken.
     converged : bool
         Whether `relative_gap` is within the tolerance that was asked for.
+
+    Examples
+    --------
+    >>> import pydlnet as dln
+    >>> problem = dln.MatrixCompletion((2, 2), [0, 0, 1], [0, 1, 0], values=[1.0, 1.0, 1.0])
+    >>> least = dln.baselines.minimum_nuclear_norm(problem)
+    >>> least.converged, round(least.nuclear_norm, 6), bool(least.relative_gap < 1e-7)
+    (True, 2.0, True)
     """
 
     matrix: FloatArray = field(repr=False)

@@ -47,6 +47,19 @@ class EnsembleTrajectory:
         The layers of each member at its last step.
     status : tuple of str
         Why each member ended, as `Trajectory.status`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pydlnet as dln
+    >>> problem = dln.TargetMatrix(np.diag([3.0, 1.0]))
+    >>> start = dln.init.balanced((2, 2, 2), scale=0.1, rng=0)
+    >>> methods = [dln.GradientDescent(rate) for rate in (0.01, 0.1, 2.0)]
+    >>> ensemble = dln.run_ensemble(problem, start, methods, n_steps=1000)
+    >>> ensemble.status
+    ('finished', 'finished', 'diverged')
+    >>> ensemble.data.loss.dims, len(ensemble.weights)
+    (('run', 'step'), 3)
     """
 
     data: xr.Dataset

@@ -53,6 +53,20 @@ def loss(trajectory: "_HasData | xr.Dataset", ax: "Axes | None" = None, **kwargs
     ------
     ValueError
         If the loss was not recorded.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pydlnet as dln
+    >>> problem = dln.TargetMatrix(np.diag([3.0, 1.0]))
+    >>> start = dln.init.balanced((2, 2, 2), scale=0.1, rng=0)
+    >>> slow = dln.run(problem, start, dln.GradientDescent(0.01), n_steps=1000)
+    >>> fast = dln.run(problem, start, dln.GradientDescent(0.1), n_steps=1000)
+    >>> axes = dln.plot.loss(slow, label="rate 0.01")
+    >>> axes = dln.plot.loss(fast, ax=axes, label="rate 0.1")
+    >>> axes.figure.savefig("loss.png")
+    >>> len(axes.lines), axes.get_yscale()
+    (2, 'log')
     """
     variable = _recorded(trajectory, "loss", "loss")
     across = _across(trajectory)
@@ -101,6 +115,19 @@ def singular_values(
         If the singular values were not recorded or `modes` is less than 1.
     TypeError
         If `modes` is not an integer.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pydlnet as dln
+    >>> problem = dln.TargetMatrix(np.diag([3.0, 1.0]))
+    >>> start = dln.init.balanced((2, 2, 2), scale=0.1, rng=0)
+    >>> record = dln.Record("singular_values", every=10)
+    >>> trajectory = dln.run(problem, start, dln.GradientDescent(0.1), n_steps=200, record=record)
+    >>> axes = dln.plot.singular_values(trajectory, truth=problem.target)
+    >>> axes.figure.savefig("singular_values.png")
+    >>> len(axes.lines)  # two modes, and two of the target
+    4
     """
     variable = _recorded(trajectory, "singular_value", "singular_values")
     if modes is not None:

@@ -200,6 +200,17 @@ class Stop:
     ------
     ValueError, TypeError
         If a field is not as above.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pydlnet as dln
+    >>> problem = dln.TargetMatrix(np.diag([3.0, 1.0]))
+    >>> start = dln.init.balanced((2, 2, 2), scale=0.1, rng=0)
+    >>> stop = dln.Stop(loss=1e-6, condition=lambda weights: np.linalg.norm(weights[0]) > 100)
+    >>> trajectory = dln.run(problem, start, dln.GradientDescent(0.1), n_steps=1000, stop=stop)
+    >>> trajectory.status, bool(trajectory.data.loss[-1] <= 1e-6)
+    ('converged', True)
     """
 
     loss: float | None = None

@@ -89,6 +89,20 @@ class Trajectory:
     problem : Problem or None
         What the last call of `run` minimised; None if the trajectory was opened from a file, which
         knows its problem by description only.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pydlnet as dln
+    >>> problem = dln.TargetMatrix(np.diag([3.0, 1.0]))
+    >>> start = dln.init.balanced((2, 2, 2), scale=0.1, rng=0)
+    >>> trajectory = dln.run(problem, start, dln.GradientDescent(0.1), n_steps=100)
+    >>> trajectory.status, trajectory.step, trajectory.widths
+    ('finished', 100, (2, 2, 2))
+    >>> trajectory.data.loss.dims, len(trajectory.weights)
+    (('step',), 2)
+    >>> dln.run(problem, trajectory, n_steps=50).step
+    150
     """
 
     data: xr.Dataset
@@ -127,6 +141,16 @@ class Trajectory:
             If there is no folder to write to.
         ImportError
             If the path ends in ``.zarr`` and Zarr is not installed.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import pydlnet as dln
+        >>> problem = dln.TargetMatrix(np.diag([3.0, 1.0]))
+        >>> start = dln.init.balanced((2, 2, 2), scale=0.1, rng=0)
+        >>> dln.run(problem, start, dln.GradientDescent(0.1), n_steps=100).save("run.nc")
+        >>> dln.open("run.nc").step
+        100
         """
         from .storage import save
 

@@ -40,6 +40,17 @@ class Tuning:
         Over the dimension `learning_rate`, in the order given, and before it `start` if there were
         several: `steps_to_target` (NaN where the target was not reached), `status`, `last_step`
         and `final_loss`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pydlnet as dln
+    >>> problem = dln.TargetMatrix(np.diag([3.0, 1.0]))
+    >>> start = dln.init.balanced((2, 2, 2), scale=0.1, rng=0)
+    >>> method, rates = dln.GradientDescent(0.1), [0.01, 0.1, 1.0]
+    >>> tuning = dln.tune(problem, start, method, rates, 1e-6, n_steps=1000)
+    >>> tuning.best_learning_rate, bool(tuning.data.steps_to_target.min() == tuning.best_steps)
+    (0.1, True)
     """
 
     data: xr.Dataset

@@ -37,6 +37,17 @@ def open_trajectory(path: str | PathLike[str], *, verify: bool = False) -> Traje
         If there is nothing at that path.
     ValueError
         If it is not a saved trajectory, one of another layout, or damaged.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pydlnet as dln
+    >>> problem = dln.TargetMatrix(np.diag([3.0, 1.0]))
+    >>> start = dln.init.balanced((2, 2, 2), scale=0.1, rng=0)
+    >>> dln.run(problem, start, dln.GradientDescent(0.1), n_steps=100).save("run.nc")
+    >>> opened = dln.open("run.nc")
+    >>> dln.run(problem, opened, n_steps=50).step
+    150
     """
     if not isinstance(verify, bool):
         raise TypeError(f"verify: expected a bool, got {type(verify).__name__}")

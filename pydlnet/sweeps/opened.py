@@ -39,6 +39,18 @@ class Failure:
         Kind and text of the exception.
     traceback : str
         Where it came from.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import pydlnet as dln
+    >>> def inverse(a):
+    ...     return {"inverse": 1 / a}
+    >>> with warnings.catch_warnings(action="ignore"):  # it says that a point failed
+    ...     result = dln.sweep(inverse, {"a": [0, 2]}, store="inverses")
+    >>> [failure] = result.failures
+    >>> failure.parameters, failure.message
+    ({'a': 0}, 'ZeroDivisionError: division by zero')
     """
 
     parameters: dict[str, Any]
@@ -62,6 +74,20 @@ class Sweep:
         The version that was given with it.
     seed : int
         What the generators of all points are derived from.
+
+    Examples
+    --------
+    >>> import pydlnet as dln
+    >>> def product(a, b):
+    ...     return {"product": a * b}
+    >>> result = dln.sweep(product, {"a": [1, 2], "b": [3, 4, 5]}, store="products")
+    >>> result.counts
+    {'done': 6, 'failed': 0, 'missing': 0}
+    >>> result.data["product"].values
+    array([[ 3,  4,  5],
+           [ 6,  8, 10]])
+    >>> result.point(a=2, b=5)["product"].item()
+    10
     """
 
     def __init__(self, path: Path, definition: Definition) -> None:
