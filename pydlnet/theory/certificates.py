@@ -43,6 +43,21 @@ class Certificate:
         rates; NaN without a margin.
     reasons : tuple of str
         The conditions that fail, and by how much; empty if the certificate holds.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pydlnet as dln
+    >>> problem = dln.TargetMatrix(np.diag([1.2, 1.0]))
+    >>> start = dln.init.balanced_from(np.diag([1.0, 0.8]), (2, 2, 2))
+    >>> found = dln.theory.certificate(start, problem)
+    >>> found.holds, found.depth, found.layer_norm_bound > 2
+    (True, 2, True)
+    >>> found.steps(found.learning_rate_allowed, accuracy=1e-6) > 10**6
+    True
+    >>> failing = dln.theory.certificate([np.eye(2), np.eye(2)], dln.TargetMatrix(-np.eye(2)))
+    >>> failing.holds, failing.reasons[0].split(":")[0]
+    (False, 'deficiency margin')
     """
 
     widths: tuple[int, ...]

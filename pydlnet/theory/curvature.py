@@ -105,6 +105,17 @@ def smallest_sharpness(target: ArrayLike, depth: int) -> float:
     ----------
     .. [1] R. Mulayoff and T. Michaeli, "Unique properties of flat minima in deep networks",
        ICML 2020. arXiv:2002.04710
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pydlnet as dln
+    >>> round(dln.theory.smallest_sharpness(np.diag([4.0, 1.0]), depth=2), 9)
+    8.0
+    >>> problem = dln.TargetMatrix(np.diag([4.0, 1.0]))
+    >>> weights = dln.init.balanced_from(problem.target, (2, 2, 2))
+    >>> round(dln.metrics.hessian_extremes(weights, problem).largest, 6)
+    8.0
     """
     matrix = as_matrix(target, "target")
     n_layers = as_count(depth, "depth", 1)
@@ -180,6 +191,13 @@ def smallest_hessian_trace(target: ArrayLike, depth: int) -> float:
     ----------
     .. [1] K. Gatmiry, Z. Li, T. Ma, S. Reddi, S. Jegelka and C.-Y. Chuang, "What is the inductive
        bias of flatness regularization?", NeurIPS 2023. arXiv:2306.13239
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pydlnet as dln
+    >>> round(dln.theory.smallest_hessian_trace(np.diag([4.0, 1.0]), depth=2), 9)
+    20.0
     """
     matrix = as_matrix(target, "target")
     n_layers = as_count(depth, "depth", 1)

@@ -138,6 +138,12 @@ def two_cycle_multiplier(targets: ArrayLike, learning_rate: ArrayLike, depth: in
     Notes
     -----
     The product of both slopes of the map of a layer's strength, all layers being equal.
+
+    Examples
+    --------
+    >>> import pydlnet as dln
+    >>> dln.theory.two_cycle_multiplier([1.0], [1.1, 1.2], depth=2).round(6)
+    array([ 0.18, -0.68])
     """
     strength, rate, n_layers = _as_cycles(targets, learning_rate, depth)
     log_gain = np.log(rate) + _power(n_layers) * np.log(strength)

@@ -208,6 +208,13 @@ class SingleOutputVelocity:
         (N - 1) <W, G> / ||W||^2 W, along the way that W has come; 0 at W = 0.
     decay : ndarray, shape (1, d_0)
         lambda N W.
+
+    Examples
+    --------
+    >>> import pydlnet as dln
+    >>> moving = dln.theory.single_output_velocity([[4.0, 0.0]], [[-1.0, -1.0]], depth=2)
+    >>> moving.adaptive_rate, moving.gradient, moving.decay + 0.0
+    (4.0, array([[-1., -1.]]), array([[0., 0.]]))
     """
 
     velocity: FloatArray

@@ -41,6 +41,14 @@ def escape_time(
     See Also
     --------
     plateau_time : The leading order for small starts.
+
+    Examples
+    --------
+    >>> import pydlnet as dln
+    >>> dln.theory.escape_time([3.0, 1.0], starts=1e-3, depth=2).round(3)
+    array([1.334, 3.453])
+    >>> dln.theory.escape_time([3.0, 1.0], starts=1e-3, depth=3).round(3)
+    array([3.136, 9.145])
     """
     n_layers = as_depth(depth)
     part = as_real(fraction, "fraction", above=0.0, below=1.0)
@@ -82,6 +90,14 @@ def plateau_time(targets: ArrayLike, starts: ArrayLike, depth: float) -> FloatAr
     ----------
     .. [1] H.-H. Chou, C. Gieshoff, J. Maly and H. Rauhut, "Gradient descent for deep matrix
        factorization: dynamics and implicit bias towards low rank", 2020. arXiv:2011.13772
+
+    Examples
+    --------
+    >>> import pydlnet as dln
+    >>> dln.theory.plateau_time([3.0, 1.0], starts=1e-6, depth=3).round(3)
+    array([ 33.333, 100.   ])
+    >>> dln.theory.escape_time([3.0, 1.0], starts=1e-6, depth=3).round(3)
+    array([33.137, 99.15 ])
     """
     n_layers = as_depth(depth)
     if n_layers < 2:

@@ -30,6 +30,17 @@ class FailingStart:
         In exact arithmetic the loss is never below this.
     claim : str
         What proves it.
+
+    Examples
+    --------
+    >>> import pydlnet as dln
+    >>> failing = dln.theory.failure_without_margin()
+    >>> failing.loss_floor
+    0.125
+    >>> method = dln.GradientDescent(0.05)
+    >>> trajectory = dln.run(failing.problem, failing.weights, method, n_steps=500)
+    >>> bool(trajectory.data.loss[-1] > 0.99 * failing.loss_floor)
+    True
     """
 
     problem: TargetMatrix

@@ -130,6 +130,14 @@ def identity_descent(
     References
     ----------
     .. [1] P. Bartlett, D. Helmbold and P. Long, ICML 2018. arXiv:1802.06093
+
+    Examples
+    --------
+    >>> import pydlnet as dln
+    >>> target = [[2.0, 0.0], [0.0, 0.5]]
+    >>> dln.theory.identity_descent(target, 2, learning_rate=0.1, steps=[1]).round(9) + 0.0
+    array([[[1.21  , 0.    ],
+            [0.    , 0.9025]]])
     """
     n_layers = as_count(depth, "depth", 1)
     start = as_real(scale, "scale", positive=True) ** (1.0 / n_layers)
@@ -181,6 +189,14 @@ def identity_flow(
     References
     ----------
     .. [1] S. Arora, N. Cohen, N. Golowich and W. Hu, ICLR 2019, Claim 5. arXiv:1810.02281
+
+    Examples
+    --------
+    >>> import pydlnet as dln
+    >>> flow = dln.theory.identity_flow([[2.0, 0.0], [0.0, -1.0]], depth=2, times=[0.0, 10.0])
+    >>> flow[-1].round(3) + 0.0  # the negative eigenvalue is out of reach
+    array([[2., 0.],
+           [0., 0.]])
     """
     t = as_times(times, "times")
     if t.ndim != 1:

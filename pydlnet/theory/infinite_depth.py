@@ -94,6 +94,18 @@ def infinite_depth_velocity(end_to_end: ArrayLike, gradient: ArrayLike) -> Float
     ----------
     .. [1] S. Arora, N. Cohen and E. Hazan, ICML 2018, Theorem 1. arXiv:1802.06509
     .. [2] N. Cohen, G. Menon and Z. Veraszto, 2023. arXiv:2210.12497
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pydlnet as dln
+    >>> limit = dln.theory.infinite_depth_velocity(np.diag([0.5, 0.1]), -np.eye(2))
+    >>> limit.round(9) + 0.0
+    array([[0.25, 0.  ],
+           [0.  , 0.01]])
+    >>> many = dln.theory.end_to_end_velocity(np.diag([0.5, 0.1]), -np.eye(2), depth=1000) / 1000
+    >>> bool(np.abs(many - limit).max() < 1e-2)
+    True
     """
     matrix = as_matrix(end_to_end, "end_to_end")
     slope = as_matrix(gradient, "gradient", shape=(matrix.shape[0], matrix.shape[1]))

@@ -114,6 +114,17 @@ class SingularVelocities:
     determined : ndarray of bool, shape (k,)
         Whether W determines the vectors of the mode, up to a common sign, and the flow their
         velocity: the singular value is neither zero nor equal to another.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pydlnet as dln
+    >>> problem = dln.TargetMatrix(np.diag([3.0, 1.0]))
+    >>> moving = dln.theory.singular_velocities(np.diag([0.5, 0.1]), problem, depth=3)
+    >>> moving.singular_values.round(9), moving.alignment.round(9)
+    (array([0.5, 0.1]), array([-2.5, -0.9]))
+    >>> bool(moving.value_velocity[0] > 10 * moving.value_velocity[1]), moving.determined
+    (True, array([ True,  True]))
     """
 
     singular_values: FloatArray

@@ -68,6 +68,18 @@ def compare_singular_values(
     References
     ----------
     .. [1] S. Arora, N. Cohen, W. Hu and Y. Luo, NeurIPS 2019. arXiv:1905.13655
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pydlnet as dln
+    >>> problem = dln.TargetMatrix(np.diag([3.0, 1.0]))
+    >>> start = dln.init.balanced((2, 2, 2, 2), scale=0.1, rng=0)
+    >>> record = dln.Record(["singular_values", "alignment"], every=10)
+    >>> trajectory = dln.run(problem, start, dln.GradientDescent(1e-3), n_steps=5000, record=record)
+    >>> compared = dln.theory.compare_singular_values(trajectory)
+    >>> bool(abs(compared.singular_value_gap).max() < 0.01)
+    True
     """
     allowed = as_real(balance_tolerance, "balance_tolerance", minimum=0.0)
     if not isinstance(trajectory, Trajectory):

@@ -37,6 +37,13 @@ class TwoLayerStep:
         -gamma w.
     remainder : ndarray, shape (1, d_0)
         rate^2 w_2 <g, w_1> g, which the reading leaves out.
+
+    Examples
+    --------
+    >>> import pydlnet as dln
+    >>> step = dln.theory.two_layer_step([[[2.0, 0.0]], [[2.0]]], [[-1.0, -1.0]], 0.01)
+    >>> (step.gradient_part + step.momentum_part + step.remainder).round(9)  # all of the step
+    array([[0.0804, 0.0404]])
     """
 
     adaptive_rate: float

@@ -37,6 +37,15 @@ class BalancedStartCertificate:
         The loss is loss_scale / 2 ||W - Phi||^2 above its smallest value.
     reasons : tuple of str
         Why the theorem promises nothing; empty if the certificate holds.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pydlnet as dln
+    >>> problem = dln.TargetMatrix(np.ones((1, 100)))
+    >>> found = dln.theory.balanced_start_certificate((100, 20, 1), 0.01, problem)
+    >>> found.holds, round(found.probability, 2)
+    (True, 0.28)
     """
 
     widths: tuple[int, ...]

@@ -101,6 +101,15 @@ def two_layer_gram(weights: Sequence[ArrayLike], target: ArrayLike, times: Array
     .. [1] L. Braun, C. Domine, J. Fitzgerald and A. Saxe, NeurIPS 2022.
     .. [2] C. Domine, N. Anguita, A. Proca, L. Braun, D. Kunin, P. Mediano and A. Saxe, "From lazy
        to rich: exact learning dynamics in deep linear networks", 2024. arXiv:2409.14623
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pydlnet as dln
+    >>> start = dln.init.balanced_from(0.1 * np.eye(1), (1, 1, 1))
+    >>> dln.theory.two_layer_gram(start, [[2.0]], [10.0]).round(6)
+    array([[[2., 2.],
+            [2., 2.]]])
     """
     factors, _ = _factors(weights, target, times)
     return np.stack([chain.product([q.T, q]) for q in factors])

@@ -40,6 +40,16 @@ class InvariantSubspace:
     frames : tuple of ndarray, shape (d, d)
         N + 1 orthogonal bases, of the input, of every hidden layer and of the output; in each,
         the first k vectors span the small network's share.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pydlnet as dln
+    >>> wide = dln.init.orthogonal((8, 8, 8), scale=0.01, rng=0)
+    >>> target = np.diag([2.0, 1.0, 0, 0, 0, 0, 0, 0])
+    >>> reduced = dln.theory.invariant_subspace(wide, target)
+    >>> reduced.size, reduced.weights[0].shape
+    (4, (4, 4))
     """
 
     weights: tuple[FloatArray, ...]
