@@ -53,6 +53,18 @@ class Report:
         Wall time of the whole.
     summary : str
         What the file `summary.md` says.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> from matplotlib.figure import Figure
+    >>> from pydlnet.reproduce import Experiment, Outcome, Part
+    >>> outcome = Outcome("two and two", "4", str(2 + 2), True)
+    >>> part = Part("sums", xr.Dataset({"sum": 4}), Figure(), (outcome,), used="two numbers")
+    >>> experiment = Experiment("arithmetic", "an example", parts=lambda settings: iter([part]))
+    >>> report = experiment(say=lambda text: None)
+    >>> [(outcome.claim, outcome.measured) for outcome in report.outcomes]
+    [('two and two', '4')]
     """
 
     parts: tuple[Part, ...]
@@ -79,6 +91,18 @@ class Experiment:
         Takes `Settings` and yields each `Part` when it is done.
     options : tuple of str
         Which of `data` and `ratings` apply.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> from matplotlib.figure import Figure
+    >>> from pydlnet.reproduce import Experiment, Outcome, Part
+    >>> outcome = Outcome("two and two", "4", str(2 + 2), True)
+    >>> part = Part("sums", xr.Dataset({"sum": 4}), Figure(), (outcome,), used="two numbers")
+    >>> experiment = Experiment("arithmetic", "an example", parts=lambda settings: iter([part]))
+    >>> report = experiment("folder", say=lambda text: None)  # or print
+    >>> report.summary.splitlines()[4]
+    '| two and two | 4 | 4 | yes |'
     """
 
     name: str

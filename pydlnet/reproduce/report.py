@@ -42,6 +42,12 @@ class Outcome:
         What came out, with the number of seeds and the spread over them.
     agrees : bool or None
         Whether they agree; None if that is reported and not judged.
+
+    Examples
+    --------
+    >>> from pydlnet.reproduce import Outcome
+    >>> Outcome("steps at depth 2", "fewer", "0.3 times as many", True).verdict
+    'yes'
     """
 
     claim: str
@@ -76,6 +82,16 @@ class Part:
         Its rows of the table.
     used : str
         Which data the problem was made of.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> from matplotlib.figure import Figure
+    >>> from pydlnet.reproduce import Outcome, Part
+    >>> outcome = Outcome("two and two", "4", str(2 + 2), True)
+    >>> part = Part("sums", xr.Dataset({"sum": 4}), Figure(), (outcome,), used="two numbers")
+    >>> part.outcomes[0].cells
+    ('two and two', '4', '4', 'yes')
     """
 
     name: str
@@ -103,6 +119,12 @@ class Settings:
         `u.data` of MovieLens-100K; without it that part is left out.
     say : callable
         Gets a line of text whenever there is news.
+
+    Examples
+    --------
+    >>> from pydlnet.reproduce import Settings
+    >>> Settings(seed=3).attributes()["grid"]
+    'default'
     """
 
     full: bool = False
