@@ -2,11 +2,14 @@
 
 import os
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from local_server import LocalServer
 
 from pydlnet import datasets
+from pydlnet.datasets import gas
 
 GAS_SENSOR = os.environ.get("PYDLNET_GAS_SENSOR")
 
@@ -186,7 +189,7 @@ def test_wrong_bytes_in_an_archive(tmp_path, method):
     assert all(f"{path}" in message for message in messages)
 
 
-@pytest.mark.parametrize("path", [3.5, None, b"gas.zip"])
+@pytest.mark.parametrize("path", [3.5, b"gas.zip"])
 def test_a_path_of_a_wrong_type(path):
     with pytest.raises(TypeError, match=f"path: expected a str.*got {type(path).__name__}"):
         datasets.gas_sensor(path)
@@ -196,6 +199,25 @@ def test_a_file_that_is_no_archive(tmp_path):
     (tmp_path / "batch1.dat").write_text(BATCHES[1])
     with pytest.raises(ValueError, match="not a complete zip archive"):
         datasets.gas_sensor(tmp_path / "batch1.dat")
+
+
+def test_a_download_is_kept_if_all_is_there_that_uci_states(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    batches = {number: line(1, 10.0) for number in range(1, 10)}
+    with LocalServer() as server:
+        monkeypatch.setattr(gas, "ARCHIVE", replace(gas.ARCHIVE, url=f"{server.url}/gas.zip"))
+        path = write_zip(tmp_path / "gas.zip", batches)
+        server.files["/gas.zip"] = path.read_bytes()
+        with pytest.raises(ValueError, match=r"expected 10 batches with 13,910.*got 9 with 9"):
+            datasets.gas_sensor()
+        server.files["/gas.zip"] = path.read_bytes()[:-100]
+        with pytest.raises(ValueError, match="not the published file"):
+            datasets.gas_sensor()
+        assert list((tmp_path / "cache").rglob("*.zip")) == []
+        batches[10] = line(1, 20.0) * 2 + line(3, 7.0) * (13_910 - 9 - 2)
+        server.files["/gas.zip"] = write_zip(path, batches).read_bytes()
+        assert datasets.gas_sensor()[1].shape == (11, 1)
+    assert datasets.gas_sensor(gas="ammonia")[1].shape == (13_899, 1)
 
 
 @pytest.mark.skipif(GAS_SENSOR is None, reason="PYDLNET_GAS_SENSOR names no archive")
