@@ -1,0 +1,109 @@
+"""Ratings from any table that a user has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .._validation import as_choice, as_count, as_path
+from .frames import from_frame, from_parquet, is_parquet
+from .rated import Ratings, from_table
+from .tables import from_text
+
+if TYPE_CHECKING:
+    import os
+
+    import pandas as pd
+
+__all__ = ["ratings"]
+
+
+def ratings(
+    path: str | os.PathLike[str] | pd.DataFrame,
+    *,
+    user: int | str = 0,
+    item: int | str = 1,
+    value: int | str = 2,
+    separator: str | None = None,
+    duplicates: str = "error",
+) -> Ratings:
+    r"""Read ratings from a table with the columns user, item and value.
+
+    Parameters
+    ----------
+    path : str, path-like or pandas.DataFrame
+        A text file (CSV and its relatives, UTF-8), a Parquet file, which needs
+        ``pip install "pydlnet[parquet]"``, or a DataFrame. Further columns are ignored.
+    user, item, value : int or str
+        The columns, by position from 0 or by name. Default: the first three.
+    separator : str, optional
+        What separates the fields of a line of text. Default: the one of comma, semicolon, tab,
+        ``|`` and ``::`` that separates at least three in the first line.
+    duplicates : {"error", "first", "last", "mean"}, default "error"
+        What becomes of a user and an item that occur together again: an error that names both
+        lines, the first or the last of the values, or their mean.
+
+    Returns
+    -------
+    Ratings
+        With users and items numbered in the order of their names.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If a line has another number of fields than the first, no user, no item, or no finite number
+        (a decimal comma makes none); if a pair occurs twice; if the text is not UTF-8, the
+        separator is not clear, the file is damaged or empty, or no column has that name. The
+        message names the line.
+    TypeError
+        If an argument is of a wrong type, or a column of a Parquet file or of a DataFrame is.
+    ImportError
+        If the file is one of Parquet and pyarrow is missing.
+
+    Notes
+    -----
+    The first line of text names the columns if a column is asked for by name, or if what it has in
+    the column of values is not empty and not a number.
+
+    Names of users are integers if every one of them is written as an integer of at most 64 bits
+    without zeros in front, else all are text as it stands without spaces around it; so are those of
+    items. Integers are ordered by size, text by its characters.
+
+    Examples
+    --------
+    >>> from pydlnet import datasets
+    >>> rated = datasets.ratings("ratings.csv", user="userId")  # doctest: +SKIP
+    >>> problem = rated.completion(held_out=0.2, rng=0)  # doctest: +SKIP
+    """
+    columns = _as_column(user, "user"), _as_column(item, "item"), _as_column(value, "value")
+    as_choice(duplicates, "duplicates", ("error", "first", "last", "mean"))
+    _check_separator(separator)
+    if hasattr(path, "iloc"):
+        return from_table(from_frame(path, columns, "the DataFrame"), duplicates)
+    location = as_path(path, "path")
+    if not location.is_file():
+        what = "a file, got the folder" if location.is_dir() else "a file of ratings, found none at"
+        raise FileNotFoundError(f"path: expected {what} {str(location)!r}")
+    if is_parquet(location):
+        return from_table(from_parquet(location, columns), duplicates)
+    table = from_text(location.read_bytes(), str(location), columns, separator)
+    return from_table(table, duplicates)
+
+
+def _as_column(column: Any, name: str) -> int | str:
+    if isinstance(column, str):
+        return column
+    try:
+        return as_count(column, name)
+    except TypeError:
+        raise TypeError(
+            f"{name}: expected the position or the name of a column, got {type(column).__name__}"
+        ) from None
+
+
+def _check_separator(separator: Any) -> None:
+    if separator is not None and not isinstance(separator, str):
+        raise TypeError(f"separator: expected a str or None, got {type(separator).__name__}")
+    if separator is not None and (not separator or set(separator) & set('\r\n"')):
+        raise ValueError(f"separator: expected text without quotes or line ends, got {separator!r}")
