@@ -5,7 +5,8 @@ user's cache, and checked; or it is read from a file that the user has.
 """
 
 from .gas import GASES, gas_sensor
+from .movielens import movielens_1m, movielens_100k
 from .rated import Ratings
 from .rating_tables import ratings
 
-__all__ = ["GASES", "Ratings", "gas_sensor", "ratings"]
+__all__ = ["GASES", "Ratings", "gas_sensor", "movielens_1m", "movielens_100k", "ratings"]
