@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from . import _core
+from ._display import Shown
 from ._validation import FloatArray, as_count, as_real, freeze
 from .constraints import Constraint, Entries, Measurements
 from .fixed_points import Anderson
@@ -22,8 +23,8 @@ _MEMORY = 20
 _CHECK_EVERY = 10
 
 
-@dataclass(frozen=True, eq=False)
-class NuclearNormMinimum:
+@dataclass(frozen=True, eq=False, repr=False)
+class NuclearNormMinimum(Shown):
     """A matrix of least nuclear norm among those that meet the data, with the proof.
 
     Any numbers y_i with ||sum_i y_i A_i||_2 <= 1 bound the nuclear norm of every X that meets the

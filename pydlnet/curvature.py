@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import _core
+from ._display import Shown
 from ._validation import FloatArray, as_count, as_real, as_weights, widths_of
 from .problems import Problem
 
@@ -35,8 +36,8 @@ SECONDS_A_SLICE = 0.05
 LARGEST_DENSE = 10_000
 
 
-@dataclass(frozen=True)
-class HessianExtremes:
+@dataclass(frozen=True, repr=False)
+class HessianExtremes(Shown):
     """The largest and the smallest eigenvalue of a Hessian, signed.
 
     Parameters

@@ -10,7 +10,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from . import _core
+from . import _core, summaries
+from ._display import as_table
 from ._validation import as_count, as_rng, as_weights, is_sequence, seed_from, widths_of
 from ._version import VERSION
 from .ensemble_loop import Column, EnsembleLoop, EnsembleSetup, Outcome
@@ -77,12 +78,12 @@ class EnsembleTrajectory:
 
     def __repr__(self) -> str:
         """Show how the members ended and what was recorded."""
-        counts = ", ".join(f"{self.status.count(end)} {end}" for end in dict.fromkeys(self.status))
-        recorded = ", ".join(map(str, self.data.data_vars))
-        return (
-            f"<EnsembleTrajectory: {len(self)} runs ({counts}), widths {self.widths}, "
-            f"{self.data.sizes['step']} records of {recorded}>"
-        )
+        return summaries.line_of_ensemble(self)
+
+    def _repr_html_(self) -> str:
+        """Show the same as a table, with the losses at which runs ended."""
+        facts = summaries.facts_of_ensemble(self)
+        return as_table(f"EnsembleTrajectory of {len(self):,} runs", facts.items())
 
 
 def run_ensemble(

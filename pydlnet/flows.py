@@ -13,7 +13,7 @@ __all__ = ["GradientFlow"]
 _LEAST_RTOL = 100.0 * float(np.finfo(np.float64).eps)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class GradientFlow(Settings):
     """Gradient flow, dW_j/dt = -(dl/dW_j + weight_decay W_j), in float64.
 

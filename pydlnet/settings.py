@@ -5,13 +5,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ._display import Shown
 from ._validation import as_real, function_name
 from .learning_rates import UnsavedFunction
 
 __all__ = ["Settings", "fields_of"]
 
 
-class Settings:
+class Settings(Shown):
     """A frozen dataclass of numbers, flags, arrays and functions.
 
     A class derived from this one says in class variables what its fields may be.

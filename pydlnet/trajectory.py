@@ -10,6 +10,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from . import summaries
+from ._display import as_table, sparkline
 from ._validation import widths_of
 from .compression import Compression
 from .flows import GradientFlow
@@ -158,13 +160,12 @@ class Trajectory:
 
     def __repr__(self) -> str:
         """Show how it ended and what was recorded."""
-        recorded = ", ".join(map(str, self.data.data_vars))
-        is_flow = isinstance(self.method, GradientFlow)
-        place = f"time {self.state.time[0]:g}" if is_flow else f"step {self.step}"
-        return (
-            f"<Trajectory: {self.status} at {place}, widths {self.widths}, "
-            f"{self.data.sizes['step']} records of {recorded}>"
-        )
+        return summaries.line_of_trajectory(self)
+
+    def _repr_html_(self) -> str:
+        """Show the same as a table, with a curve of the loss if it is in memory."""
+        curve = sparkline(summaries.losses_in_memory(self.data), "loss over the records, log scale")
+        return as_table("Trajectory", summaries.facts_of_trajectory(self).items(), curve)
 
 
 def ends_at_record(trajectory: Trajectory) -> bool:

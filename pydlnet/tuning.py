@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from ._display import as_status, as_table, sparkline
 from ._validation import FloatArray, as_array, as_count, as_real, widths_of
 from .ensembles import EnsembleTrajectory, Layers, Single, as_starts, run_ensemble
 from .interruption import noticing_interruption
@@ -16,6 +17,7 @@ from .methods import Method
 from .problems import Problem
 from .recording import Record, Stop
 from .simulate import LARGEST_STEP, _wrong_type
+from .summaries import count
 
 __all__ = ["Tuning", "tune"]
 
@@ -86,11 +88,28 @@ class Tuning:
 
     def __repr__(self) -> str:
         """Show how the runs ended and which rate was best."""
-        ends = self.data["status"].values.ravel().tolist()
-        counts = ", ".join(f"{ends.count(end)} {end}" for end in dict.fromkeys(ends))
+        counts = ", ".join(f"{n} {end}" for end, n in self._ends().items())
         best = f"{self.best_steps:g} steps at learning rate {self.best_learning_rate:g}"
         found = best if np.isfinite(self.best_steps) else "no rate reaches the target"
         return f"<Tuning: {self.data.sizes['learning_rate']} learning rates ({counts}), {found}>"
+
+    def _ends(self) -> dict[str, int]:
+        return count(self.data["status"].values.ravel().tolist())
+
+    def _repr_html_(self) -> str:
+        """Show the same as a table, with a curve of the steps over the rates."""
+        rates = self.data["learning_rate"].values
+        reached = bool(np.isfinite(self.best_steps))
+        best = f"{self.best_learning_rate:g}" if reached else "none reaches the target"
+        facts = {
+            "learning rates": f"{rates.size}, from {rates.min():g} to {rates.max():g}",
+            "starts": self.data.sizes.get("start"),
+            "runs": as_status(self._ends()),
+            "best learning rate": best,
+            "steps there": self.best_steps if reached else None,
+        }
+        steps = self._typical_steps()[np.argsort(rates)].tolist()
+        return as_table("Tuning", facts.items(), sparkline(steps, "steps over learning rates"))
 
 
 def tune(

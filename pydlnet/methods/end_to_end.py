@@ -9,7 +9,7 @@ from ..learning_rates import LearningRate
 from .base import Method
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class EndToEndDescent(Method):
     """The end-to-end rule: what depth makes of gradient descent, on the one matrix W.
 

@@ -8,7 +8,7 @@ from ..learning_rates import LearningRate
 from .base import Method
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RMSprop(Method):
     """RMSprop, torch.optim.RMSprop.
 
@@ -64,7 +64,7 @@ class RMSprop(Method):
     _flags: ClassVar[tuple[str, ...]] = ("centered",)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Adam(Method):
     """Adam, torch.optim.Adam.
 
@@ -122,7 +122,7 @@ class Adam(Method):
         self._put("betas", tuple(betas))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class AdaGrad(Method):
     """AdaGrad, torch.optim.Adagrad without its own decay of the rate.
 
@@ -169,7 +169,7 @@ class AdaGrad(Method):
     _not_negative: ClassVar[tuple[str, ...]] = ("epsilon", "initial_accumulator", "weight_decay")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class AdaDelta(Method):
     """AdaDelta, torch.optim.Adadelta.
 

@@ -7,7 +7,7 @@ from ..learning_rates import LearningRate
 from .base import Method
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class GradientDescent(Method):
     """Gradient descent, W_j <- W_j - rate (dl/dW_j + weight_decay W_j).
 
@@ -51,7 +51,7 @@ class GradientDescent(Method):
         return True
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Momentum(Method):
     """Gradient descent with momentum, torch.optim.SGD without dampening.
 
@@ -105,7 +105,7 @@ class Momentum(Method):
     _flags: ClassVar[tuple[str, ...]] = ("nesterov",)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class GroupRMSprop(Method):
     """Gradient descent with one adaptive rate for all layers.
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from .. import _core
+from .._display import as_table, brief
 from .._validation import FloatArray, IndexArray, as_choice, as_dtype, as_matrix, freeze
 
 HeldOut = tuple[IndexArray, IndexArray, FloatArray]
@@ -55,8 +56,14 @@ class Problem(ABC):
 
     def __repr__(self) -> str:
         """Show kind, shape and sizes, no data."""
-        parts = [f"{key}={value!r}" for key, value in self._details().items()]
+        parts = [f"{key}={brief(value)}" for key, value in self._details().items()]
         return f"{type(self).__name__}({', '.join([f'shape={self.shape}', *parts])})"
+
+    def _repr_html_(self) -> str:
+        """Show the same as a table, and what recorded errors compare with."""
+        known = "yes" if self.ground_truth is not None else "no"
+        facts = {"shape": f"{self.shape[0]} x {self.shape[1]}", **self._details()}
+        return as_table(type(self).__name__, [*facts.items(), ("ground truth", known)])
 
     def _set(self, **attributes: Any) -> None:
         for value in attributes.values():

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .. import _core
+from .._display import as_table, brief
 from .._validation import FloatArray, as_matrix, freeze
 from .regression import as_outputs
 from .target import TargetMatrix
@@ -34,6 +35,15 @@ class Whitened(NamedTuple):
     problem: TargetMatrix
     transform: FloatArray
     constant: float
+
+    def __repr__(self) -> str:
+        """Show the shapes, not the numbers."""
+        parts = zip(self._fields, self, strict=True)
+        return f"Whitened({', '.join(f'{name}={brief(part)}' for name, part in parts)})"
+
+    def _repr_html_(self) -> str:
+        """Show the same as a table."""
+        return as_table("Whitened", self._asdict().items())
 
 
 def whiten(inputs: ArrayLike, outputs: ArrayLike) -> Whitened:

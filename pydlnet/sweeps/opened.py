@@ -9,6 +9,7 @@ from typing import Any
 
 import xarray as xr
 
+from .._display import as_status, as_table, brief
 from .._validation import _brief, hint
 from ..storage import open_trajectory
 from ..trajectory import Trajectory
@@ -247,6 +248,24 @@ class Sweep:
             f"{name} {n}" for name, n in zip(self._grid.dims, self._grid.shape, strict=True)
         )
         return f"<Sweep: {len(self)} points ({counts}), {sizes}, {self.function}, in {self.path}>"
+
+    def _repr_html_(self) -> str:
+        """Show the same as a table, with the values of each parameter and the first failure."""
+        failed = self.failures[:1]
+        facts = {
+            "points": as_status(self.counts),
+            **{
+                name: f"{len(values)}: {brief(list(values))}"
+                for axis in self._grid.axes
+                for name, values in axis.labels.items()
+            },
+            "computes": self.function,
+            "version": self.version or None,
+            "seed": str(self.seed),
+            "folder": str(self.path),
+            "first failure": failed[0].message if failed else None,
+        }
+        return as_table("Sweep", facts.items())
 
 
 def _places(axis: Axis, name: str, value: Any) -> set[int]:

@@ -3,11 +3,13 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .. import chain, metrics
+from .._display import Shown
 from .._validation import FloatArray, as_real, as_weights, widths_of
 from ..problems import Problem
 from .formulas import admit, describe, distance_to, largest_rate, power, round_up
@@ -18,8 +20,8 @@ __all__ = ["Certificate", "assess", "certificate"]
 THEOREM_1 = "Arora, Cohen, Golowich & Hu 2019, arXiv:1810.02281, Theorem 1"
 
 
-@dataclass(frozen=True)
-class Certificate:
+@dataclass(frozen=True, repr=False)
+class Certificate(Shown):
     """Whether gradient descent from a start is proven to converge, and how fast.
 
     Attributes
@@ -59,6 +61,8 @@ class Certificate:
     >>> failing.holds, failing.reasons[0].split(":")[0]
     (False, 'deficiency margin')
     """
+
+    _shown_first: ClassVar[tuple[str, ...]] = ("holds",)
 
     widths: tuple[int, ...]
     balancedness: float

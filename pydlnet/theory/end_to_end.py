@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _core
+from .._display import Shown
 from .._validation import FloatArray, as_count, as_matrix, as_real, freeze
 from ..problems import Problem
 from ._arguments import as_gradient
@@ -192,8 +193,8 @@ def _in_range(result: FloatArray) -> FloatArray:
     return result
 
 
-@dataclass(frozen=True, eq=False)
-class SingleOutputVelocity:
+@dataclass(frozen=True, eq=False, repr=False)
+class SingleOutputVelocity(Shown):
     """The velocity of W with one output, and the parts it is made of.
 
     Attributes

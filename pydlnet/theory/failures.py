@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import chain
+from .._display import Shown
 from .._validation import as_count, as_matrix, as_real
 from ..initialization import identity
 from ..problems import TargetMatrix
@@ -16,8 +17,8 @@ from .identity_start import half_square
 __all__ = ["FailingStart", "failure_without_balance", "failure_without_margin"]
 
 
-@dataclass(frozen=True)
-class FailingStart:
+@dataclass(frozen=True, repr=False)
+class FailingStart(Shown):
     """A start that gradient descent does not get away from.
 
     Attributes

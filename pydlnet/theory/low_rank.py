@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _core, chain, metrics
+from .._display import Shown
 from .._validation import FloatArray, as_array, as_count, as_matrix, as_real, as_weights, freeze
 from ..problems import Problem
 from ._arguments import as_gradient
@@ -93,8 +94,8 @@ def value_velocity(values: FloatArray, overlap: FloatArray, depth: int, decay: f
     return velocity
 
 
-@dataclass(frozen=True, eq=False)
-class SingularVelocities:
+@dataclass(frozen=True, eq=False, repr=False)
+class SingularVelocities(Shown):
     """Singular values and vectors of an end-to-end matrix, and how they move.
 
     Attributes

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .._display import Shown
 from .._validation import FloatArray, as_array, as_real, as_weights, freeze, widths_of
 from ..problems import Problem
 from ._arguments import as_gradient
@@ -20,8 +21,8 @@ from ._arguments import as_gradient
 __all__ = ["TwoLayerStep", "momentum_coefficients", "two_layer_step"]
 
 
-@dataclass(frozen=True, eq=False)
-class TwoLayerStep:
+@dataclass(frozen=True, eq=False, repr=False)
+class TwoLayerStep(Shown):
     """The parts of a step of w = w_2 w_1: their sum is w(t+1) - w(t).
 
     Attributes

@@ -4,7 +4,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import ClassVar
 
+from .._display import Shown
 from .._validation import as_real, as_widths
 from ..problems import Problem
 from .formulas import admit, describe, distance_to, largest_rate, power, round_up
@@ -15,8 +17,8 @@ __all__ = ["BalancedStartCertificate", "balanced_probability", "balanced_start_c
 THEOREM_2 = "Arora, Cohen, Golowich & Hu 2019, arXiv:1810.02281, Theorem 2"
 
 
-@dataclass(frozen=True)
-class BalancedStartCertificate:
+@dataclass(frozen=True, repr=False)
+class BalancedStartCertificate(Shown):
     """How gradient descent converges from a random balanced start, and how likely.
 
     Attributes
@@ -47,6 +49,8 @@ class BalancedStartCertificate:
     >>> found.holds, round(found.probability, 2)
     (True, 0.28)
     """
+
+    _shown_first: ClassVar[tuple[str, ...]] = ("holds",)
 
     widths: tuple[int, ...]
     scale: float

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .. import chain
+from .._display import Shown
 from .._validation import FloatArray, as_array, as_matrix, as_real, as_weights, freeze
 from ._arguments import as_steps
 
@@ -23,8 +24,8 @@ _ORTHOGONALITY_TOLERANCE = 1e-10
 _EPSILON = float(np.finfo(np.float64).eps)
 
 
-@dataclass(frozen=True, eq=False)
-class InvariantSubspace:
+@dataclass(frozen=True, eq=False, repr=False)
+class InvariantSubspace(Shown):
     """A small network that is equivalent to a wide one, and the way back.
 
     Made by `invariant_subspace`. Arrays are read-only.
