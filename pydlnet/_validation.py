@@ -102,7 +102,8 @@ def as_choice(value: Any, name: str, choices: Sequence[str]) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{name}: expected one of {list(choices)}, got {_brief(value)}")
     if value not in choices:
-        raise ValueError(f"{name}: expected one of {list(choices)}, got {value!r}")
+        near = hint(value, choices)
+        raise ValueError(f"{name}: expected one of {list(choices)}, got {value!r}{near}")
     return value
 
 

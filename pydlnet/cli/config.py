@@ -96,11 +96,19 @@ def nearest(name: object, known: Sequence[str]) -> str:
 
 def _parse(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        raise ValueError(f"no file {str(path)!r}")
+        raise ValueError(f"no file {str(path)!r}{_similar_file(path)}")
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not valid TOML: {error}") from None
+
+
+def _similar_file(path: Path) -> str:
+    """Say which file beside it is meant."""
+    try:
+        return hint(path.name, [file.name for file in path.parent.iterdir() if file.is_file()])
+    except OSError:
+        return ""
 
 
 def _section(tables: Mapping[str, Any], name: str) -> dict[str, Any]:
