@@ -56,6 +56,7 @@ def test_python(call, meant, tmp_path):
         (["run", "try.toml", "--set", 'record.quantities=["lss"]'], "loss"),
         (["run", "try.toml", "--set", "run.nsteps=1"], "n_steps"),
         (
+            ["sweep", "try.toml", "--set", "grid.method.learning_rate=[1]", "--backend", "task"],
             "dask",
         ),
         (["reproduce", "lowrank"], "low-rank"),

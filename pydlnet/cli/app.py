@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from .completion import EXPERIMENTS, complete_backend, complete_experiment, complete_setting
+
 __all__ = ["main"]
 
 _EXIT_CODES = (
@@ -25,7 +27,6 @@ app = typer.Typer(
     name="pydlnet",
     help="Trajectories of gradient descent over deep linear networks.",
     epilog=_EXIT_CODES,
-    add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -81,6 +82,7 @@ def run(
             metavar="KEY=VALUE",
             help="Replace a key of the file, such as method.learning_rate=0.1 or data=PATH; the "
             "value is TOML or else a string. May be repeated.",
+            autocompletion=complete_setting,
         ),
     ] = None,
     dry_run: Annotated[
@@ -114,6 +116,7 @@ def sweep(
             metavar="KEY=VALUE",
             help="Replace a key of the file, such as run.n_steps=1000 or output.path=DIR. May be "
             "repeated.",
+            autocompletion=complete_setting,
         ),
     ] = None,
     resume: Annotated[
@@ -128,6 +131,7 @@ def sweep(
             help="threads (default), processes or dask: workers on this machine, or those of "
             "--scheduler.",
             metavar="BACKEND",
+            autocompletion=complete_backend,
         ),
     ] = None,
     scheduler: Annotated[
@@ -173,7 +177,11 @@ def sweep(
 def reproduce(
     experiment: Annotated[
         str,
-        typer.Argument(help="acceleration, convergence or low-rank.", metavar="EXPERIMENT"),
+        typer.Argument(
+            help=f"{', '.join(EXPERIMENTS[:-1])} or {EXPERIMENTS[-1]}.",
+            metavar="EXPERIMENT",
+            autocompletion=complete_experiment,
+        ),
     ],
     full: Annotated[
         bool, typer.Option("--full", help="The paper's whole grid instead of some minutes' worth.")

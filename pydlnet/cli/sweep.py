@@ -15,11 +15,13 @@ from typing import Any
 import numpy as np
 
 import pydlnet as dln
+from pydlnet._validation import as_choice
 from pydlnet.sweeps.definition import Definition
 from pydlnet.sweeps.functions import as_swept
 from pydlnet.sweeps.grid import as_grid
 
 from .build import build
+from .completion import BACKENDS
 from .config import SECTIONS, Config, check_keys, load
 from .sweep_point import Data, data_of, put, run_point
 from .sweep_text import counts, list_points, show_failures
@@ -27,7 +29,6 @@ from .text import say
 
 __all__ = ["sweep_file"]
 
-_BACKENDS = ("threads", "processes", "dask")
 _SECTIONS = ("grid", "sweep")
 _OF_THE_EXPERIMENT = tuple(name for name in SECTIONS if name != "output")
 
@@ -246,8 +247,7 @@ def _workers(
 ) -> Iterator[dict[str, Any]]:
     """Yield the keywords of `sweep` that say who computes."""
     backend = backend or ("dask" if scheduler else "threads")
-    if backend not in _BACKENDS:
-        raise ValueError(f"--backend: expected one of {', '.join(_BACKENDS)}, got {backend!r}")
+    as_choice(backend, "--backend", BACKENDS)
     if scheduler and backend != "dask":
         raise ValueError(f"--scheduler: expected --backend dask with it, got {backend}")
     count = jobs or os.cpu_count() or 1
