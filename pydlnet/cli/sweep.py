@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 import pydlnet as dln
-from pydlnet._validation import as_choice
+from pydlnet._validation import hint
 from pydlnet.sweeps.definition import Definition
 from pydlnet.sweeps.functions import as_swept
 from pydlnet.sweeps.grid import as_grid
@@ -247,7 +247,10 @@ def _workers(
 ) -> Iterator[dict[str, Any]]:
     """Yield the keywords of `sweep` that say who computes."""
     backend = backend or ("dask" if scheduler else "threads")
-    as_choice(backend, "--backend", BACKENDS)
+    if backend not in BACKENDS:
+        known = ", ".join(BACKENDS)
+        near = hint(backend, BACKENDS)
+        raise ValueError(f"--backend: expected one of {known}, got {backend!r}{near}")
     if scheduler and backend != "dask":
         raise ValueError(f"--scheduler: expected --backend dask with it, got {backend}")
     count = jobs or os.cpu_count() or 1
