@@ -360,6 +360,7 @@ def one():
         n_steps=10**15,
     ).status)
 
+dln.run  # loaded before Ctrl-C may come
 thread = threading.Thread(target=one)
 thread.start()
 print("ready", flush=True)
