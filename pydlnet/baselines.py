@@ -27,9 +27,9 @@ _CHECK_EVERY = 10
 class NuclearNormMinimum(Shown):
     """A matrix of least nuclear norm among those that meet the data, with the proof.
 
-    Any numbers y_i with ||sum_i y_i A_i||_2 <= 1 bound the nuclear norm of every X that meets the
-    data from below: ||X||_* >= <sum_i y_i A_i, X> = sum_i y_i values_i. So `dual` proves how far
-    `matrix` is from the optimum at most, whatever way it was found.
+    Any numbers y_i with ``||sum_i y_i A_i||_2 <= 1`` bound the nuclear norm of every X that meets
+    the data from below: ||X||_* >= <sum_i y_i A_i, X> = sum_i y_i values_i. So `dual` proves how
+    far `matrix` is from the optimum at most, whatever way it was found.
 
     Attributes
     ----------
@@ -38,11 +38,11 @@ class NuclearNormMinimum(Shown):
     nuclear_norm : float
         Of `matrix`.
     lower_bound : float
-        sum_i `dual`_i values_i: no matrix that meets the data has a smaller nuclear norm.
+        ``sum_i dual_i values_i``: no matrix that meets the data has a smaller nuclear norm.
     dual : ndarray of float64, shape (n_samples,)
         The y_i, one for each entry or measurement.
     residual : float
-        Largest |<A_i, matrix> - values_i|.
+        Largest ``|<A_i, matrix> - values_i|``.
     n_iterations : int
         Singular value decompositions that were taken.
     converged : bool

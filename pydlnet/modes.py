@@ -56,9 +56,9 @@ def track_modes(dataset: xr.Dataset, *, tolerance: float = 1e-8) -> xr.Dataset:
     order [1]_ (Lemma 1). Recorded ones are in descending order; two modes whose values cross
     exchange their places there, and their curves seem to turn away from each other. Here
     consecutive records are joined by the permutation with the largest sum of
-    |u_r . u_r'| |v_r . v_r'|, and u_r and v_r are flipped together where that brings them nearer
-    to those before. Curves follow what is recorded: of two crossings between two records nothing
-    is seen.
+    ``|u_r . u_r'| |v_r . v_r'|``, and u_r and v_r are flipped together where that brings them
+    nearer to those before. Curves follow what is recorded: of two crossings between two records
+    nothing is seen.
 
     Equal values determine the span of their vectors alone. Such a span is matched as a whole, and
     in it the vectors are those nearest to the neighbouring record's (a Procrustes problem); each

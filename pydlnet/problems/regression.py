@@ -18,7 +18,7 @@ class _Reduced(NamedTuple):
 
 
 class Regression(Problem):
-    """The mean over samples of sum |W x - y|^p / p.
+    """The mean over samples of ``sum |W x - y|^p / p``.
 
     Parameters
     ----------

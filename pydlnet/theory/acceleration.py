@@ -85,12 +85,13 @@ def lp_speedup(depth: int, power: float) -> float:
 
     Notes
     -----
-    Once w_1 = y_1, a step multiplies w_2 - y_2 by 1 - rate y_1^(2-2/N) |w_2 - y_2|^(p-2) by Claim 2
-    of [1]_. R compares rate y_1^(2-2/N) with that of depth 1, each at its `lp_largest_rate`, and
-    does not depend on the targets. R(N, 2) = 1/N: no acceleration for the squared loss, as [1]_
-    finds, whereas R(2, 4) = 27/8. For p > 2 the residual's inverse (p-2)-th power grows by about
-    (p-2) times that in each step, so R is also the ratio of steps to a small loss, if it is w_2
-    that takes them. The constant is derived from the rule of [1]_, not taken from there.
+    Once w_1 = y_1, a step multiplies w_2 - y_2 by ``1 - rate y_1^(2-2/N) |w_2 - y_2|^(p-2)`` by
+    Claim 2 of [1]_. R compares rate y_1^(2-2/N) with that of depth 1, each at its
+    `lp_largest_rate`, and does not depend on the targets. R(N, 2) = 1/N: no acceleration for the
+    squared loss, as [1]_ finds, whereas R(2, 4) = 27/8. For p > 2 the residual's inverse (p-2)-th
+    power grows by about (p-2) times that in each step, so R is also the ratio of steps to a small
+    loss, if it is w_2 that takes them. The constant is derived from the rule of [1]_, not taken
+    from there.
 
     References
     ----------

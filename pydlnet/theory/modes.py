@@ -42,7 +42,7 @@ def mode_strength(
 
     Notes
     -----
-    du/dt = N |u|^(2-2/N) (s - u) [1]_. N = 2 is the sigmoid
+    ``du/dt = N |u|^(2-2/N) (s - u)`` [1]_. N = 2 is the sigmoid
     s e^(2st) / (e^(2st) - 1 + s/u(0)). From N = 3 on, time as a function of strength is inverted
     by Newton's method in the logit of u/s. A relative error e of the start moves the end of the
     plateau by about e times its length: near it, for a plateau of T times the rise that follows,
@@ -97,7 +97,7 @@ def mode_time(
 
     Notes
     -----
-    The integral of du / (N |u|^(2-2/N) (s - u)) from u(0) to u(t) [1]_. For N = 2 it is
+    The integral of ``du / (N |u|^(2-2/N) (s - u))`` from u(0) to u(t) [1]_. For N = 2 it is
     ln[u (s - u(0)) / (u(0) (s - u))] / (2 s); for infinite depth, in N t,
     ln[u (s - u(0)) / (u(0) (s - u))] / s^2 + 1 / (s u(0)) - 1 / (s u).
 
