@@ -1,4 +1,11 @@
-"""Complete a matrix of rank 5 from a fifth of its entries with a network of depth 3."""
+"""
+Completing a matrix that nobody said was of low rank
+====================================================
+
+A matrix of rank 5, of which a fifth of the entries is known, and a network of depth 3 that is told
+nothing about rank. The singular values rise one after the other, the rank stays low, and the
+entries that nobody showed come out right: see :doc:`/gallery/results/low_rank`.
+"""
 
 import pydlnet as dln
 

@@ -1,0 +1,92 @@
+"""Writes the sources of the reference, one page a module, from what is public."""
+
+import inspect
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from docutils.nodes import Element
+from public_names import public_modules, public_names
+from sphinx.addnodes import pending_xref
+from sphinx.application import Sphinx
+from sphinx.config import Config
+
+_PAGE = """{title}
+{rule}
+
+{words}
+
+{tables}
+"""
+_TABLE = """.. rubric:: {heading}
+
+.. autosummary::
+   :toctree: names
+   :nosignatures:
+
+{names}
+"""
+_INDEX = """Reference
+=========
+
+Everything public, by module. Layer :math:`j` is ``weights[j - 1]``, of shape
+:math:`(d_j, d_{j-1})`; layer 1 acts first. ``import pydlnet as dln`` is the usual import.
+
+.. toctree::
+   :maxdepth: 1
+
+"""
+
+
+def _write(path: Path, text: str) -> None:
+    # Untouched where nothing changes, so that a second build reads only what is new.
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
+
+
+def _kind(value: object) -> str:
+    return "Classes" if inspect.isclass(value) else "Functions" if callable(value) else "Data"
+
+
+def _tables(names: list[tuple[str, object]]) -> str:
+    groups = defaultdict(list)
+    for name, value in names:
+        groups[_kind(value)].append(f"   ~{name}")
+    return "\n".join(
+        _TABLE.format(heading=heading, names="\n".join(groups[heading]))
+        for heading in ("Functions", "Classes", "Data")
+        if groups[heading]
+    )
+
+
+def write_pages(app: Sphinx, config: Config) -> None:
+    """Write the pages, before Sphinx looks which there are."""
+    folder = Path(app.srcdir) / "reference"
+    folder.mkdir(exist_ok=True)
+    of_module = defaultdict(list)
+    for module, name, value in public_names():
+        of_module[module].append((f"{module}.{name}", value))
+    for module, value in public_modules():
+        _write(
+            folder / f"{module}.rst",
+            _PAGE.format(
+                title=module,
+                rule="=" * len(module),
+                words=inspect.getdoc(value),
+                tables=_tables(of_module[module]),
+            ),
+        )
+    pages = "\n".join(f"   {module}" for module, _ in public_modules())
+    _write(folder / "index.rst", f"{_INDEX}{pages}\n")
+
+
+def leave_as_code(app: Sphinx, env: Any, node: pending_xref, content: Element) -> Element | None:
+    """Show what stands between single backticks as code if it is no name of the reference."""
+    return content if node["reftype"] == "obj" else None
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Write the pages as soon as there is a configuration."""
+    app.connect("config-inited", write_pages)
+    app.connect("missing-reference", leave_as_code)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
