@@ -129,7 +129,7 @@ def minimum_nuclear_norm(
     --------
     >>> import pydlnet as dln
     >>> problem = dln.MatrixCompletion((2, 2), [0, 0, 1], [0, 1, 0], [1.0, 2.0, 2.0])
-    >>> solution = minimum_nuclear_norm(problem)
+    >>> solution = dln.baselines.minimum_nuclear_norm(problem)
     >>> solution.matrix.round(4)  # the matrix of least rank has a 4 here and the norm 5
     array([[1., 2.],
            [2., 1.]])

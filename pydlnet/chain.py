@@ -35,7 +35,8 @@ def product(weights: Sequence[ArrayLike]) -> NDArray[Any]:
     Examples
     --------
     >>> import numpy as np
-    >>> product([np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]])])
+    >>> import pydlnet as dln
+    >>> dln.chain.product([np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]])])
     array([[3., 6.],
            [4., 8.]])
     """

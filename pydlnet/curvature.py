@@ -124,9 +124,10 @@ def hessian_product(
     Examples
     --------
     >>> import numpy as np
-    >>> from pydlnet import TargetMatrix
-    >>> layers = [np.array([[2.0]]), np.array([[3.0]])]  # phi = (w_2 w_1 - 1)^2 / 2
-    >>> hessian_product(layers, TargetMatrix([[1.0]]), [np.array([[1.0]]), np.array([[0.0]])])
+    >>> import pydlnet as dln
+    >>> problem = dln.TargetMatrix([[1.0]])  # phi = (w_2 w_1 - 1)^2 / 2
+    >>> layers = [np.array([[2.0]]), np.array([[3.0]])]
+    >>> dln.chain.hessian_product(layers, problem, [np.array([[1.0]]), np.array([[0.0]])])
     [array([[9.]]), array([[11.]])]
     """
     layers = _as_layers(weights, problem)
@@ -171,8 +172,8 @@ def hessian(
 
     Examples
     --------
-    >>> from pydlnet import TargetMatrix
-    >>> hessian([[[2.0]], [[3.0]]], TargetMatrix([[1.0]]))
+    >>> import pydlnet as dln
+    >>> dln.metrics.hessian([[[2.0]], [[3.0]]], dln.TargetMatrix([[1.0]]))
     array([[ 9., 11.],
            [11.,  4.]])
     """
@@ -246,9 +247,10 @@ def hessian_extremes(
     At a balanced minimum the largest eigenvalue is N sigma_1^(2-2/N):
 
     >>> import numpy as np
-    >>> from pydlnet import TargetMatrix, init
-    >>> target = np.diag([4.0, 1.0])
-    >>> found = hessian_extremes(init.balanced_from(target, (2, 2, 2)), TargetMatrix(target))
+    >>> import pydlnet as dln
+    >>> problem = dln.TargetMatrix(np.diag([4.0, 1.0]))
+    >>> weights = dln.init.balanced_from(problem.target, (2, 2, 2))
+    >>> found = dln.metrics.hessian_extremes(weights, problem)
     >>> round(found.largest, 12), round(abs(found.smallest), 12)
     (8.0, 0.0)
     >>> round(found.stable_learning_rate, 12)

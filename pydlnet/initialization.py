@@ -67,7 +67,8 @@ def balanced(
 
     Examples
     --------
-    >>> [layer.shape for layer in balanced((4, 3, 2), 0.1, rng=0)]
+    >>> import pydlnet as dln
+    >>> [layer.shape for layer in dln.init.balanced((4, 3, 2), 0.1, rng=0)]
     [(3, 4), (2, 3)]
     """
     sizes = as_widths(widths)

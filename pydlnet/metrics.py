@@ -91,7 +91,8 @@ def effective_rank(matrix: ArrayLike) -> float:
 
     Examples
     --------
-    >>> round(effective_rank([[2.0, 0.0], [0.0, 2.0]]), 12)
+    >>> import pydlnet as dln
+    >>> round(dln.metrics.effective_rank([[2.0, 0.0], [0.0, 2.0]]), 12)
     2.0
     """
     shares = _relative_values(matrix)
@@ -207,9 +208,10 @@ def schatten_norm(matrix_or_values: ArrayLike, p: float) -> float:
 
     Examples
     --------
-    >>> schatten_norm([[3.0, 0.0], [0.0, 4.0]], 2)
+    >>> import pydlnet as dln
+    >>> dln.metrics.schatten_norm([[3.0, 0.0], [0.0, 4.0]], 2)
     5.0
-    >>> schatten_norm([1.0, 1.0, 0.0], 0.5)
+    >>> dln.metrics.schatten_norm([1.0, 1.0, 0.0], 0.5)
     4.0
     """
     power = as_real(p, "p", positive=True)

@@ -76,7 +76,8 @@ class Record:
 
     Examples
     --------
-    >>> Record(["singular_values", "loss"], every=10).names
+    >>> import pydlnet as dln
+    >>> dln.Record(["singular_values", "loss"], every=10).names
     ('loss', 'singular_values')
     """
 

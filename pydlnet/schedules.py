@@ -201,7 +201,8 @@ def log_spaced(n: int, until: int = 10**6) -> LogSpaced:
 
     Examples
     --------
-    >>> log_spaced(4, until=1000).steps_between(0, 10**5, limit=10).tolist()
+    >>> import pydlnet as dln
+    >>> dln.log_spaced(4, until=1000).steps_between(0, 10**5, limit=10).tolist()
     [0, 1, 10, 100, 1000, 10000, 100000]
     """
     return LogSpaced(n, until)

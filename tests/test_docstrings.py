@@ -32,5 +32,7 @@ def test_every_public_function_and_class_has_an_example():
 def test_examples_print_what_they_say(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     module = importlib.import_module(name)
-    result = doctest.testmod(module, optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+    options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    # Nothing is in scope but what the example imports, as for somebody who pastes it.
+    result = doctest.testmod(module, globs={}, optionflags=options)
     assert not result.failed

@@ -46,7 +46,8 @@ class Classification(Problem):
 
     Examples
     --------
-    >>> Classification([[0.0], [1.0], [2.0]], ["b", "a", "b"]).classes
+    >>> import pydlnet as dln
+    >>> dln.Classification([[0.0], [1.0], [2.0]], ["b", "a", "b"]).classes
     ('a', 'b')
     """
 

@@ -58,7 +58,8 @@ class MatrixCompletion(Problem):
 
     Examples
     --------
-    >>> MatrixCompletion((2, 2), [0, 1], [1, 0], [1.0, 1.0])
+    >>> import pydlnet as dln
+    >>> dln.MatrixCompletion((2, 2), [0, 1], [1, 0], [1.0, 1.0])
     MatrixCompletion(shape=(2, 2), n_observed=2, n_held_out=0, reduction='mean')
     """
 

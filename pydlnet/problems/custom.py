@@ -48,7 +48,8 @@ class EndToEndLoss(Problem):
     Examples
     --------
     >>> import numpy as np
-    >>> problem = EndToEndLoss(lambda W: (0.5 * np.sum(W**2), W), (2, 3))
+    >>> import pydlnet as dln
+    >>> problem = dln.EndToEndLoss(lambda W: (0.5 * np.sum(W**2), W), (2, 3))
     >>> problem.shape
     (2, 3)
     """

@@ -50,7 +50,8 @@ class Regression(Problem):
 
     Examples
     --------
-    >>> problem = Regression([[1.0], [2.0], [3.0]], [1.0, 2.0, 3.0], power=4)
+    >>> import pydlnet as dln
+    >>> problem = dln.Regression([[1.0], [2.0], [3.0]], [1.0, 2.0, 3.0], power=4)
     >>> problem.shape
     (1, 1)
     """

@@ -40,7 +40,8 @@ class MatrixSensing(Problem):
 
     Examples
     --------
-    >>> MatrixSensing([[[1.0, 0.0], [0.0, 1.0]]], [2.0])
+    >>> import pydlnet as dln
+    >>> dln.MatrixSensing([[[1.0, 0.0], [0.0, 1.0]]], [2.0])
     MatrixSensing(shape=(2, 2), n_measurements=1, reduction='mean')
     """
 

@@ -32,7 +32,8 @@ class TargetMatrix(Problem):
 
     Examples
     --------
-    >>> problem = TargetMatrix([[1.0, 0.0], [0.0, 2.0]])
+    >>> import pydlnet as dln
+    >>> problem = dln.TargetMatrix([[1.0, 0.0], [0.0, 2.0]])
     >>> problem.value_and_gradient([[0.0, 0.0], [0.0, 0.0]])[0]
     2.5
     """

@@ -29,6 +29,7 @@ def spread(values: ArrayLike, digits: int = 3) -> str:
 
     Examples
     --------
+    >>> from pydlnet.reproduce.drawing import spread
     >>> spread([1.0, 2.0, 4.0])
     '2 (1 to 4, n = 3)'
     >>> spread([1.0, 3.0, float("nan")])

@@ -48,7 +48,8 @@ def lp_largest_rate(depth: int, power: float, target: float = 1.0) -> float:
 
     Examples
     --------
-    >>> lp_largest_rate(1, 4, target=2.0), lp_largest_rate(2, 4)
+    >>> import pydlnet as dln
+    >>> dln.theory.lp_largest_rate(1, 4, target=2.0), dln.theory.lp_largest_rate(2, 4)
     (0.5, 6.75)
     """
     n_layers = as_count(depth, "depth", 1)
@@ -99,7 +100,8 @@ def lp_speedup(depth: int, power: float) -> float:
 
     Examples
     --------
-    >>> [round(lp_speedup(depth, 4), 3) for depth in (1, 2, 3)]
+    >>> import pydlnet as dln
+    >>> [round(dln.theory.lp_speedup(depth, 4), 3) for depth in (1, 2, 3)]
     [1.0, 3.375, 3.142]
     """
     n_layers = as_count(depth, "depth", 1)

@@ -209,10 +209,10 @@ def certificate(weights: Sequence[ArrayLike], problem: Problem) -> Certificate:
     >>> import pydlnet as dln
     >>> problem = dln.TargetMatrix(np.diag([1.2, 1.0]))
     >>> start = dln.init.balanced_from(np.diag([1.0, 0.8]), (2, 2, 2))
-    >>> found = certificate(start, problem)
+    >>> found = dln.theory.certificate(start, problem)
     >>> found.holds, round(found.deficiency_margin, 3)
     (True, 0.717)
-    >>> certificate([np.eye(2), np.zeros((2, 2))], problem).holds
+    >>> dln.theory.certificate([np.eye(2), np.zeros((2, 2))], problem).holds
     False
     """
     distance = as_squared_distance(problem)

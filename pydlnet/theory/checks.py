@@ -87,7 +87,7 @@ def check(trajectory: Trajectory, problem: Problem | None = None) -> xr.Dataset:
     ...     n_steps=100,
     ...     record=record,
     ... )
-    >>> found = check(trajectory)
+    >>> found = dln.theory.check(trajectory)
     >>> found.attrs["guaranteed"], bool(found.contraction_held.all())
     ('yes', True)
     """

@@ -67,7 +67,8 @@ def end_to_end_curl(
 
     Examples
     --------
-    >>> end_to_end_curl([[1.0, 0.0]], [[0.0, 3.0]], depth=3).round(12)
+    >>> import pydlnet as dln
+    >>> dln.theory.end_to_end_curl([[1.0, 0.0]], [[0.0, 3.0]], depth=3).round(12)
     array([[ 0.,  2.],
            [-2.,  0.]])
     """
@@ -144,7 +145,8 @@ def end_to_end_circulation(
 
     Examples
     --------
-    >>> [end_to_end_circulation(1.0, depth, 0.0, 1.0) for depth in (1, 2, 4)]
+    >>> import pydlnet as dln
+    >>> [dln.theory.end_to_end_circulation(1.0, depth, 0.0, 1.0) for depth in (1, 2, 4)]
     [0.0, 0.0, 1.2]
     """
     norm = as_real(gradient_norm, "gradient_norm", minimum=0.0)

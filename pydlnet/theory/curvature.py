@@ -58,7 +58,8 @@ def balanced_hessian_spectrum(target: ArrayLike, depth: int) -> FloatArray:
     Examples
     --------
     >>> import numpy as np
-    >>> balanced_hessian_spectrum(np.diag([4.0, 1.0]), 2)
+    >>> import pydlnet as dln
+    >>> dln.theory.balanced_hessian_spectrum(np.diag([4.0, 1.0]), 2)
     array([[8., 5.],
            [5., 2.]])
     """
@@ -147,7 +148,8 @@ def hessian_trace(weights: Sequence[ArrayLike]) -> float:
 
     Examples
     --------
-    >>> hessian_trace([[[2.0]], [[3.0]]])
+    >>> import pydlnet as dln
+    >>> dln.theory.hessian_trace([[[2.0]], [[3.0]]])
     13.0
     """
     layers = [np.asarray(layer, dtype=np.float64) for layer in as_weights(weights)]

@@ -50,7 +50,8 @@ def stability_limit(targets: ArrayLike, depth: int) -> FloatArray:
 
     Examples
     --------
-    >>> float(stability_limit(4.0, 2))
+    >>> import pydlnet as dln
+    >>> float(dln.theory.stability_limit(4.0, 2))
     0.25
     """
     strength = _as_strengths(targets)
@@ -102,7 +103,8 @@ def two_cycle(
 
     Examples
     --------
-    >>> low, high = two_cycle(1.0, 1.2, 2)
+    >>> import pydlnet as dln
+    >>> low, high = dln.theory.two_cycle(1.0, 1.2, 2)
     >>> float((low * high).round(12)) == round(1 / 1.2, 12)
     True
     """
@@ -173,7 +175,8 @@ def two_cycle_limit(targets: ArrayLike, depth: int) -> FloatArray:
 
     Examples
     --------
-    >>> float(two_cycle_limit(1.0, 2).round(6))
+    >>> import pydlnet as dln
+    >>> float(dln.theory.two_cycle_limit(1.0, 2).round(6))
     1.236068
     """
     strength = _as_strengths(targets)

@@ -68,7 +68,8 @@ def preconditioner_spectrum(
 
     Examples
     --------
-    >>> preconditioner_spectrum([[1.0, 0.0, 0.0], [0.0, 0.25, 0.0]], depth=2)
+    >>> import pydlnet as dln
+    >>> dln.theory.preconditioner_spectrum([[1.0, 0.0, 0.0], [0.0, 0.25, 0.0]], depth=2)
     array([[2.  , 1.25, 1.  ],
            [1.25, 0.5 , 0.25]])
     """
@@ -134,7 +135,7 @@ def end_to_end_velocity(
     >>> import numpy as np
     >>> import pydlnet as dln
     >>> problem = dln.TargetMatrix(np.diag([3.0, 1.0]))
-    >>> np.diagonal(end_to_end_velocity(np.diag([0.5, 0.25]), problem, depth=2))
+    >>> np.diagonal(dln.theory.end_to_end_velocity(np.diag([0.5, 0.25]), problem, depth=2))
     array([2.5  , 0.375])
     """
     matrix = as_matrix(end_to_end, "end_to_end")
@@ -267,7 +268,8 @@ def single_output_velocity(
 
     Examples
     --------
-    >>> at = single_output_velocity([[4.0, 0.0]], [[-1.0, -1.0]], depth=2)
+    >>> import pydlnet as dln
+    >>> at = dln.theory.single_output_velocity([[4.0, 0.0]], [[-1.0, -1.0]], depth=2)
     >>> at.adaptive_rate, at.momentum, at.velocity
     (4.0, array([[-1., -0.]]), array([[8., 4.]]))
     """

@@ -80,7 +80,7 @@ def compare_end_to_end(trajectory: Trajectory, problem: Problem | None = None) -
     ...     n_steps=1000,
     ...     record=dln.Record(["loss", "end_to_end"], every=100),
     ... )
-    >>> bool(compare_end_to_end(trajectory).end_to_end_gap.max() < 5e-3)
+    >>> bool(dln.theory.compare_end_to_end(trajectory).end_to_end_gap.max() < 5e-3)
     True
     """
     minimised = problem_of(trajectory, problem)

@@ -150,7 +150,8 @@ def staircase(times: ArrayLike, targets: ArrayLike, steepness: float = math.inf)
 
     Examples
     --------
-    >>> staircase([0.2, 0.5, 2.0], [3.0, 1.0])
+    >>> import pydlnet as dln
+    >>> dln.theory.staircase([0.2, 0.5, 2.0], [3.0, 1.0])
     array([[0., 0.],
            [3., 0.],
            [3., 1.]])

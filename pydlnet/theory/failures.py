@@ -96,7 +96,8 @@ def failure_without_balance(
 
     Examples
     --------
-    >>> start = failure_without_balance(0.5, 0.1)
+    >>> import pydlnet as dln
+    >>> start = dln.theory.failure_without_balance(0.5, 0.1)
     >>> [round(float(layer[0, 0]), 4) for layer in start.weights], start.loss_floor
     ([420.9275, 0.0018], 0.03125)
     """
@@ -158,7 +159,8 @@ def failure_without_margin(
 
     Examples
     --------
-    >>> failure_without_margin().loss_floor
+    >>> import pydlnet as dln
+    >>> dln.theory.failure_without_margin().loss_floor
     0.125
     """
     matrix = as_matrix(target, "target")

@@ -65,7 +65,8 @@ def eigenvalue_descent(
 
     Examples
     --------
-    >>> eigenvalue_descent([2.0, 0.5], 1.0, 2, 0.1, [0, 1])
+    >>> import pydlnet as dln
+    >>> dln.theory.eigenvalue_descent([2.0, 0.5], 1.0, 2, 0.1, [0, 1])
     array([[1.  , 1.  ],
            [1.1 , 0.95]])
     """
@@ -238,7 +239,8 @@ def identity_loss_floor(target: ArrayLike, depth: int) -> float:
 
     Examples
     --------
-    >>> identity_loss_floor([[1.0, 0.0], [0.0, -0.5]], 4)
+    >>> import pydlnet as dln
+    >>> dln.theory.identity_loss_floor([[1.0, 0.0], [0.0, -0.5]], 4)
     0.125
     """
     if as_count(depth, "depth", 2) % 2:

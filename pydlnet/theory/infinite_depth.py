@@ -44,7 +44,8 @@ def infinite_depth_spectrum(singular_values: ArrayLike) -> FloatArray:
 
     Examples
     --------
-    >>> float(infinite_depth_spectrum([1.7, 0.6])[0, 1].round(7))
+    >>> import pydlnet as dln
+    >>> float(dln.theory.infinite_depth_spectrum([1.7, 0.6])[0, 1].round(7))
     1.2146481
     """
     sigma = as_array(singular_values, "singular_values", 1)

@@ -74,7 +74,8 @@ def singular_value_velocity(
 
     Examples
     --------
-    >>> singular_value_velocity([1.0, 0.01], [-1.0, -1.0], depth=2)
+    >>> import pydlnet as dln
+    >>> dln.theory.singular_value_velocity([1.0, 0.01], [-1.0, -1.0], depth=2)
     array([2.  , 0.02])
     """
     values = as_array(singular_values, "singular_values", finite=False)
@@ -202,7 +203,7 @@ def singular_velocities(
     >>> import numpy as np
     >>> import pydlnet as dln
     >>> problem = dln.TargetMatrix(np.diag([3.0, 1.0]))
-    >>> moving = singular_velocities(np.diag([0.5, 0.1]), problem, depth=2)
+    >>> moving = dln.theory.singular_velocities(np.diag([0.5, 0.1]), problem, depth=2)
     >>> moving.value_velocity
     array([2.5 , 0.18])
     """

@@ -55,7 +55,8 @@ def mode_strength(
 
     Examples
     --------
-    >>> float(mode_strength(0.7, 2.0, 0.01, depth=2).round(7))
+    >>> import pydlnet as dln
+    >>> float(dln.theory.mode_strength(0.7, 2.0, 0.01, depth=2).round(7))
     0.1526577
     """
     n_layers = as_depth(depth)
@@ -107,7 +108,8 @@ def mode_time(
 
     Examples
     --------
-    >>> float(mode_time(0.5, 1.0, 1e-9, depth=3).round(3))
+    >>> import pydlnet as dln
+    >>> float(dln.theory.mode_time(0.5, 1.0, 1e-9, depth=3).round(3))
     999.15
     """
     n_layers = as_depth(depth)

@@ -89,7 +89,8 @@ def two_layer_step(
 
     Examples
     --------
-    >>> step = two_layer_step([[[2.0, 0.0]], [[2.0]]], [[-1.0, -1.0]], learning_rate=0.01)
+    >>> import pydlnet as dln
+    >>> step = dln.theory.two_layer_step([[[2.0, 0.0]], [[2.0]]], [[-1.0, -1.0]], 0.01)
     >>> step.adaptive_rate, step.forgetting, step.momentum_part
     (0.04, -0.01, array([[0.04, 0.  ]]))
     """
@@ -148,7 +149,8 @@ def momentum_coefficients(adaptive_rates: ArrayLike, forgettings: ArrayLike) -> 
 
     Examples
     --------
-    >>> momentum_coefficients([0.1, 0.2, 0.3], [0.0, -0.5, -1.0])
+    >>> import pydlnet as dln
+    >>> dln.theory.momentum_coefficients([0.1, 0.2, 0.3], [0.0, -0.5, -1.0])
     array([0.15, 0.2 ])
     """
     rho = as_array(adaptive_rates, "adaptive_rates", 1)

@@ -105,6 +105,7 @@ def overlay(
 
     Examples
     --------
+    >>> import json
     >>> import numpy as np
     >>> import pydlnet as dln
     >>> target = np.diag([3.0, 1.0])
@@ -115,7 +116,7 @@ def overlay(
     ...     n_steps=5000,
     ...     record=dln.Record(["loss", "singular_values", "end_to_end"]),
     ... )
-    >>> data = overlay(trajectory)
+    >>> data = dln.theory.overlay(trajectory)
     >>> data.attrs["applies"], bool(abs(data.mode_strength_error).max() < 0.02)
     ('["modes", "infinite_depth", "end_to_end_rule"]', True)
     >>> list(json.loads(data.attrs["does_not_apply"]))

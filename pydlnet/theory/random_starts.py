@@ -162,7 +162,7 @@ def balanced_start_certificate(
     >>> import numpy as np
     >>> import pydlnet as dln
     >>> problem = dln.TargetMatrix(np.ones((1, 100)) / 10)
-    >>> found = balanced_start_certificate((100, 1, 1), 1e-3, problem)
+    >>> found = dln.theory.balanced_start_certificate((100, 1, 1), 1e-3, problem)
     >>> found.holds, round(found.probability, 3)
     (True, 0.276)
     """
@@ -228,7 +228,8 @@ def balanced_probability(widths: Sequence[int], std: float, balancedness: float)
 
     Examples
     --------
-    >>> round(balanced_probability((3, 4, 2), 0.1, 1.0), 3)
+    >>> import pydlnet as dln
+    >>> round(dln.theory.balanced_probability((3, 4, 2), 0.1, 1.0), 3)
     0.872
     """
     sizes = as_widths(widths)

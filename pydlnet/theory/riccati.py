@@ -59,8 +59,9 @@ def two_layer_flow(weights: Sequence[ArrayLike], target: ArrayLike, times: Array
 
     Examples
     --------
+    >>> import pydlnet as dln
     >>> w = [[[0.1]], [[0.1]]]
-    >>> two_layer_flow(w, [[2.0]], [0.0, 0.7]).ravel().round(7)
+    >>> dln.theory.two_layer_flow(w, [[2.0]], [0.0, 0.7]).ravel().round(7)
     array([0.01     , 0.1526577])
     """
     factors, n_inputs = _factors(weights, target, times)

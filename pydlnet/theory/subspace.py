@@ -192,7 +192,9 @@ def invariant_subspace(weights: Sequence[ArrayLike], target: ArrayLike) -> Invar
     Examples
     --------
     >>> import numpy as np
-    >>> reduced = invariant_subspace([0.5 * np.eye(6)] * 3, np.diag([2.0, 1, 0, 0, 0, 0]))
+    >>> import pydlnet as dln
+    >>> target = np.diag([2.0, 1.0, 0.0, 0.0, 0.0, 0.0])
+    >>> reduced = dln.theory.invariant_subspace([0.5 * np.eye(6)] * 3, target)
     >>> reduced.size, reduced.complement(0.1, [0, 1]).round(6).tolist()
     (2, [[0.5, 0.5, 0.5], [0.496875, 0.496875, 0.496875]])
     """
