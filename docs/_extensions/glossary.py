@@ -1,17 +1,16 @@
 """The directive `quantities`: the dataset's variables, from the package's own table."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from pydlnet.quantities import QUANTITIES, variables
+from pydlnet.quantities import QUANTITIES, Variable, variables
 
-_HEADER = ("asked for as", "variable", "dimensions", "what it is", "source")
-_SHARES = (17, 17, 16, 32, 18)  # of the width of the page, in per cent
-_CODE = 2  # so many columns are names in code
+_HEADER = ("asked for as", "variable and dimensions", "what it is")
+_SHARES = (24, 34, 42)  # of the width of the page, in per cent
 _DEPTH = 2  # `weights` becomes one variable a layer: those of a network of this depth are shown
 
 
@@ -22,24 +21,29 @@ class Quantities(SphinxDirective):
         """Return the table."""
         group = nodes.tgroup(cols=len(_HEADER))
         group += [nodes.colspec(colwidth=share) for share in _SHARES]
-        group += nodes.thead("", _row(_HEADER, code=0))
-        group += nodes.tbody("", *(_row(cells, code=_CODE) for cells in _variables()))
+        group += nodes.thead("", _row(*([nodes.Text(cell)] for cell in _HEADER)))
+        group += nodes.tbody("", *(_described(name, variable) for name, variable in _variables()))
         return [nodes.table("", group, classes=["quantities", "colwidths-given"])]
 
 
-def _variables() -> Iterator[tuple[str, ...]]:
+def _variables() -> Iterator[tuple[str, Variable]]:
     for name in QUANTITIES:
         for variable in variables([name], [1] * (_DEPTH + 1)).values():
-            dims = ", ".join(variable.dims)
-            yield name, variable.name, dims, variable.long_name, variable.reference
+            yield name, variable
 
 
-def _row(cells: Sequence[str], code: int) -> nodes.row:
-    row = nodes.row()
-    for i, cell in enumerate(cells):
-        text = nodes.literal("", cell) if i < code else nodes.Text(cell)
-        row += nodes.entry("", nodes.paragraph("", "", text))
-    return row
+def _described(name: str, variable: Variable) -> nodes.row:
+    meaning = nodes.Text(variable.long_name)
+    source = nodes.emphasis("", f" ({variable.reference})")
+    return _row(
+        [nodes.literal("", name)],
+        [nodes.literal("", variable.name), nodes.Text(f" ({', '.join(variable.dims)})")],
+        [meaning] if variable.reference == "definition" else [meaning, source],
+    )
+
+
+def _row(*cells: list[nodes.Node]) -> nodes.row:
+    return nodes.row("", *(nodes.entry("", nodes.paragraph("", "", *cell)) for cell in cells))
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
