@@ -16,7 +16,9 @@ sys.path[:0] = [str(HERE), str(HERE / "_extensions")]
 EXAMPLES = HERE / "_build" / "examples"
 shutil.rmtree(EXAMPLES, ignore_errors=True)
 shutil.copytree(HERE.parent / "examples", EXAMPLES)
-shutil.copy(HERE / "_templates" / "examples_header.rst", EXAMPLES / "GALLERY_HEADER.rst")
+shutil.copy(
+    HERE / "_templates" / "examples_header.rst", EXAMPLES / "GALLERY_HEADER.rst"
+)
 
 project = "pydlnet"
 author = copyright = "The pydlnet developers"
@@ -45,7 +47,9 @@ templates_path = ["_templates"]
 autosummary_generate = True
 autodoc_typehints = "none"  # numpydoc's type slots say more: shapes, dtypes and ranges
 autodoc_member_order = "bysource"
-numpydoc_show_class_members = False  # the template of classes lists them, with their docstrings
+numpydoc_show_class_members = (
+    False  # the template of classes lists them, with their docstrings
+)
 
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True

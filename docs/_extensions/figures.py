@@ -10,7 +10,9 @@ from sphinx_gallery.scrapers import figure_rst
 _SHOWN = "__figures_shown__"
 
 
-def scraper(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any]) -> str:
+def scraper(
+    block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any]
+) -> str:
     """Save the figures that came up in a block of a script and return how to show them."""
     names = block_vars["example_globals"]
     shown = names.setdefault(_SHOWN, [])

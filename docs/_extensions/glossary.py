@@ -22,7 +22,9 @@ class Quantities(SphinxDirective):
         group = nodes.tgroup(cols=len(_HEADER))
         group += [nodes.colspec(colwidth=share) for share in _SHARES]
         group += nodes.thead("", _row(*([nodes.Text(cell)] for cell in _HEADER)))
-        group += nodes.tbody("", *(_described(name, variable) for name, variable in _variables()))
+        group += nodes.tbody(
+            "", *(_described(name, variable) for name, variable in _variables())
+        )
         return [nodes.table("", group, classes=["quantities", "colwidths-given"])]
 
 
@@ -37,13 +39,18 @@ def _described(name: str, variable: Variable) -> nodes.row:
     source = nodes.emphasis("", f" ({variable.reference})")
     return _row(
         [nodes.literal("", name)],
-        [nodes.literal("", variable.name), nodes.Text(f" ({', '.join(variable.dims)})")],
+        [
+            nodes.literal("", variable.name),
+            nodes.Text(f" ({', '.join(variable.dims)})"),
+        ],
         [meaning] if variable.reference == "definition" else [meaning, source],
     )
 
 
 def _row(*cells: list[nodes.Node]) -> nodes.row:
-    return nodes.row("", *(nodes.entry("", nodes.paragraph("", "", *cell)) for cell in cells))
+    return nodes.row(
+        "", *(nodes.entry("", nodes.paragraph("", "", *cell)) for cell in cells)
+    )
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

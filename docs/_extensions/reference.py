@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from docutils.nodes import Element
-from public_names import public_modules, public_names
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.config import Config
+
+from public_names import public_modules, public_names
 
 _PAGE = """{title}
 {rule}
@@ -45,7 +46,13 @@ def _write(path: Path, text: str) -> None:
 
 
 def _kind(value: object) -> str:
-    return "Classes" if inspect.isclass(value) else "Functions" if callable(value) else "Data"
+    return (
+        "Classes"
+        if inspect.isclass(value)
+        else "Functions"
+        if callable(value)
+        else "Data"
+    )
 
 
 def _tables(names: list[tuple[str, object]]) -> str:
@@ -80,7 +87,9 @@ def write_pages(app: Sphinx, config: Config) -> None:
     _write(folder / "index.rst", f"{_INDEX}{pages}\n")
 
 
-def leave_as_code(app: Sphinx, env: Any, node: pending_xref, content: Element) -> Element | None:
+def leave_as_code(
+    app: Sphinx, env: Any, node: pending_xref, content: Element
+) -> Element | None:
     """Show what stands between single backticks as code if it is no name of the reference."""
     return content if node["reftype"] == "obj" else None
 

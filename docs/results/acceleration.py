@@ -46,12 +46,20 @@ figure, axes = plt.subplots(figsize=(6, 3.8), layout="constrained")
 for rate, color in ((0.02, "#0072B2"), (0.002, "#D55E00")):
     steps = round(10 / rate)
     record = dln.Record(["loss", "end_to_end"], every=steps // 200)
-    trajectory = dln.run(problem, start, dln.GradientDescent(rate), n_steps=steps, record=record)
+    trajectory = dln.run(
+        problem, start, dln.GradientDescent(rate), n_steps=steps, record=record
+    )
     compared = dln.theory.compare_end_to_end(trajectory)
     gap = float(compared.end_to_end_gap.max())
     print(f"learning rate {rate}: largest gap {gap:.1e} of the norm of W")
     axes.plot(compared.time, compared.loss, color=color, label=f"3 layers, rate {rate}")
-    axes.plot(compared.time[::10], compared.rule_loss[::10], "o", color=color, fillstyle="none")
+    axes.plot(
+        compared.time[::10],
+        compared.rule_loss[::10],
+        "o",
+        color=color,
+        fillstyle="none",
+    )
 axes.plot([], [], "o", color="0.3", fillstyle="none", label="the end-to-end rule")
 axes.set(yscale="log", xlabel="time (step times learning rate)", ylabel="loss")
 axes.legend()
@@ -80,7 +88,12 @@ for power, axes in zip((2, 4), panels, strict=True):
             stop=dln.Stop(loss=1e-12),
         )
         taken[depth] = trajectory.step
-        axes.plot(trajectory.data.step, trajectory.data.loss, color=color, label=f"depth {depth}")
+        axes.plot(
+            trajectory.data.step,
+            trajectory.data.loss,
+            color=color,
+            label=f"depth {depth}",
+        )
         measured = taken[1] / taken[depth]
         predicted = dln.theory.lp_speedup(depth, power)
         axes.axvline(taken[1] / predicted, color=color, linestyle=":", linewidth=1)
@@ -88,7 +101,9 @@ for power, axes in zip((2, 4), panels, strict=True):
             f"p = {power}, depth {depth}: {trajectory.step:>7,} steps, "
             f"gain {measured:.2f}, predicted {predicted:.2f}"
         )
-    axes.set(xscale="log", yscale="log", xlabel="step", title=f"p = {power}", ylim=(1e-13, 2))
+    axes.set(
+        xscale="log", yscale="log", xlabel="step", title=f"p = {power}", ylim=(1e-13, 2)
+    )
     axes.set_xlim(left=1)
 panels[0].set_ylabel("loss")
 panels[0].legend()

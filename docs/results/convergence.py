@@ -47,12 +47,20 @@ print(f"\nsteps to 1e-5 of the loss: {found.steps(rate, 1e-5 * found.excess_loss
 # Half a million steps at the rate that the theorem admits, and every bound of the theorem looked at
 # in every record.
 
-record = dln.Record(["loss", "imbalance", "singular_values", "layer_singular_values"], every=5_000)
-trajectory = dln.run(problem, start, dln.GradientDescent(rate), n_steps=500_000, record=record)
+record = dln.Record(
+    ["loss", "imbalance", "singular_values", "layer_singular_values"], every=5_000
+)
+trajectory = dln.run(
+    problem, start, dln.GradientDescent(rate), n_steps=500_000, record=record
+)
 checked = dln.theory.check(trajectory)
-held = {name: checked[name].values for name in checked.data_vars if name.endswith("_held")}
+held = {
+    name: checked[name].values for name in checked.data_vars if name.endswith("_held")
+}
 for name, values in held.items():
-    print(f"{name.removesuffix('_held'):<24} held in {values.sum()} of {values.size} records")
+    print(
+        f"{name.removesuffix('_held'):<24} held in {values.sum()} of {values.size} records"
+    )
 
 figure, panels = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
 panels[0].plot(checked.step, trajectory.data.loss, color="#0072B2", label="measured")
@@ -61,9 +69,14 @@ panels[0].set(xlabel="step", ylabel="loss", title="the loss and its bound")
 panels[0].locator_params(axis="x", nbins=5)
 panels[0].legend()
 smallest = trajectory.data.singular_value.isel(mode=-1)
-panels[1].plot(checked.step, smallest, color="#0072B2", label=r"measured $\sigma_{\min}(W)$")
+panels[1].plot(
+    checked.step, smallest, color="#0072B2", label=r"measured $\sigma_{\min}(W)$"
+)
 panels[1].axhline(
-    found.deficiency_margin, linestyle="--", color="#D55E00", label="bound: the margin c"
+    found.deficiency_margin,
+    linestyle="--",
+    color="#D55E00",
+    label="bound: the margin c",
 )
 panels[1].set(xlabel="step", title="the smallest singular value", ylim=(0, 1))
 panels[1].locator_params(axis="x", nbins=5)

@@ -36,7 +36,13 @@ SIZE, RANK, OBSERVED = 60, 3, 900
 problem = dln.MatrixCompletion.synthetic((SIZE, SIZE), RANK, OBSERVED, rng=0)
 method = dln.GroupRMSprop(learning_rate=2e-3, epsilon=1e-4)
 record = dln.Record(
-    ["loss", "reconstruction_error", "singular_values", "singular_vectors", "alignment"],
+    [
+        "loss",
+        "reconstruction_error",
+        "singular_values",
+        "singular_vectors",
+        "alignment",
+    ],
     every=25,
 )
 runs = {
@@ -61,20 +67,29 @@ runs = {
 # drawn. There is no closed form of the whole curves: the gradient in the formula depends on all
 # modes together.
 
-figure, panels = plt.subplots(1, 3, figsize=(11, 3.8), layout="constrained", sharey=True)
+figure, panels = plt.subplots(
+    1, 3, figsize=(11, 3.8), layout="constrained", sharey=True
+)
 for (depth, trajectory), axes in zip(runs.items(), panels, strict=True):
     compared = dln.theory.compare_singular_values(trajectory)
     order = np.argsort(-compared.singular_value.values[-1])[:8]
     measured = compared.singular_value.isel(mode=order)
     predicted = compared.predicted_singular_value.isel(mode=order)
     error = float(np.abs(measured - predicted).max() / measured.max())
-    print(f"depth {depth}: largest error of the prediction {error:.1e} of the largest mode")
+    print(
+        f"depth {depth}: largest error of the prediction {error:.1e} of the largest mode"
+    )
     dln.plot.singular_values(
         measured.to_dataset(name="singular_value"), ax=axes, truth=problem.ground_truth
     )
     thin = slice(1, None, max(1, measured.step.size // 25))
     axes.plot(
-        predicted.step[thin], predicted[thin], "o", color="0.2", markersize=3, fillstyle="none"
+        predicted.step[thin],
+        predicted[thin],
+        "o",
+        color="0.2",
+        markersize=3,
+        fillstyle="none",
     )
     axes.set(title=f"depth {depth}", ylabel="singular values" if depth == 1 else "")
     axes.locator_params(axis="x", nbins=5)
