@@ -79,7 +79,7 @@ def sweep_file(
     begun = earlier is not None and earlier.counts["missing"] < len(earlier)
     if earlier is not None and begun and not (resume or recompute or part):
         raise ValueError(
-            f"output.path: {str(plan.folder)!r} holds points of this sweep, {counts(earlier)}; go "
+            f"output.path: {str(plan.folder)!r} holds points of this sweep ({counts(earlier)}); go "
             "on with --resume, or compute all of them again with --recompute"
         )
     plan.check()
@@ -88,13 +88,14 @@ def sweep_file(
         with _workers(**workers) as keywords, _warnings_as_lines():
             result = plan.launch(recompute=recompute, shard=part, **keywords)
     except KeyboardInterrupt:
-        done = dln.open_sweep(plan.folder)
-        print(f"interrupted: {counts(done)} points; go on with --resume", file=sys.stderr)
+        done = plan.earlier()
+        state = "nothing done" if done is None else f"{len(done):,} points: {counts(done)}"
+        print(f"interrupted, {state}; go on with --resume", file=sys.stderr)
         return 130
     except RuntimeError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    say(f"{counts(result)} points (see them with: pydlnet show {plan.folder})")
+    say(f"{counts(result)} (see more with: pydlnet show {plan.folder})")
     show_failures(result)
     return int(result.counts["failed"] > 0)
 

@@ -1,6 +1,7 @@
 """What is printed about sweeps."""
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import pydlnet as dln
@@ -16,22 +17,25 @@ _VALUES = 8
 def show_sweep(sweep: dln.Sweep) -> None:
     """Print what is swept, how far it is, what there is of it, and what failed."""
     data = sweep.data
-    rows = [("sweep", sweep.function), ("points", counts(sweep))]
+    rows = [("sweep", sweep.function), ("points", f"{len(sweep):,}: {counts(sweep)}")]
     rows += [("grid" if i == 0 else "", row) for i, row in enumerate(_parameters(data, sweep))]
     ends = Counter(map(str, data["status"].values.ravel()))
     rows.append(("status", ", ".join(f"{n} {end}" for end, n in ends.most_common())))
-    variables = ", ".join(
-        f"{name} ({', '.join(map(str, array.dims))})" for name, array in data.data_vars.items()
-    )
-    rows.append(("results", variables))
+    rows.append(("results", ", ".join(_variables(data))))
     say(describe(rows))
     show_failures(sweep)
 
 
 def counts(sweep: dln.Sweep) -> str:
-    """Return how many points there are in which state."""
-    states = ", ".join(f"{n:,} {state}" for state, n in sweep.counts.items() if n)
-    return f"{len(sweep):,} ({states})"
+    """Return how many points are in which state."""
+    return ", ".join(f"{n:,} {state}" for state, n in sweep.counts.items() if n)
+
+
+def _variables(data: Any) -> Iterator[str]:
+    """Yield what there is at every point, with the dimensions that it has there."""
+    for name, array in data.data_vars.items():
+        own = [str(dim) for dim in array.dims if dim not in data["status"].dims]
+        yield f"{name} ({', '.join(own)})" if own else str(name)
 
 
 def _parameters(data: Any, sweep: dln.Sweep) -> list[str]:
@@ -82,4 +86,4 @@ def list_points(sweep: dln.Sweep) -> None:
         for point in points
     ]
     say(table([*names, "status", "seconds", "folder"], rows))
-    say(f"\n{counts(sweep)}")
+    say(f"\n{len(points):,} points: {counts(sweep)}")

@@ -31,7 +31,7 @@ def test_every_point_is_the_run_of_the_file(call, sweep_file):
     code, out, err = call("sweep", sweep_file, "--jobs", "2")
     assert (code, err) == (0, "")
     assert "6 points: learning_rate 2 x depth 3, in out" in out
-    assert "6 (6 done) points" in out
+    assert "\n6 done (see more with: pydlnet show out)" in out
     data = dln.open_sweep("out").data
     for rate in (0.1, 0.2):
         for depth in (1, 2, 3):
@@ -54,14 +54,16 @@ def test_a_folder_with_points_wants_a_word(call, sweep_file):
     assert call("sweep", sweep_file, "--shard", "1/2")[0] == 0
     code, _, err = call("sweep", sweep_file)
     assert code == 2
-    assert "'out' holds points of this sweep, 6 (3 done, 3 missing); go on with --resume" in err
+    assert "'out' holds points of this sweep (3 done, 3 missing); go on with --resume" in err
     code, out, _ = call("sweep", sweep_file, "--list")
     assert code == 0
     assert [line.split()[2] for line in out.splitlines()[1:7]] == ["done", "missing"] * 3
     records = {path: path.stat().st_mtime_ns for path in Path("out").rglob("point.json")}
     assert call("sweep", sweep_file, "--resume")[0] == 0
     assert all(path.stat().st_mtime_ns == time for path, time in records.items())
-    assert "6 (6 done)" in call("show", "out")[1]
+    shown = call("show", "out")[1]
+    assert "points   6: 6 done" in shown
+    assert "singular_value (step, mode), final_loss, status, last_step" in shown
     assert call("sweep", sweep_file, "--recompute", "--jobs", "1")[0] == 0
     assert all(path.stat().st_mtime_ns > time for path, time in records.items())
 
@@ -70,7 +72,7 @@ def test_points_that_fail_are_listed(call, write):
     bad = GRID.replace("[0.1, 0.2]", "[0.1, -1.0]")
     code, out, err = call("sweep", write(BASIC + bad))
     assert (code, err) == (1, "")
-    assert "6 (3 done, 3 failed) points" in out
+    assert "3 done, 3 failed (see" in out
     assert "learning_rate=-1, depth=1: ValueError: method.learning_rate: expected" in out
     _, shown, _ = call("show", "out")
     assert "failed (3), tried again by the next launch" in shown
@@ -93,15 +95,15 @@ def test_data_counts_by_content(call, write, tmp_path):
     np.savez(tmp_path / "data.npz", target=np.eye(2))
     assert call("sweep", path)[0] == 0
     shutil.copy(tmp_path / "data.npz", tmp_path / "other.npz")
-    assert "6 (6 done)" in call("sweep", path, "--set", "data=other.npz", "--list")[1]
+    assert "6 points: 6 done" in call("sweep", path, "--set", "data=other.npz", "--list")[1]
     np.savez(tmp_path / "data.npz", target=np.eye(2) / 2)
-    assert "6 (6 missing)" in call("sweep", path, "--list")[1]
+    assert "6 points: 6 missing" in call("sweep", path, "--list")[1]
 
 
 def test_the_example_runs(call):
     code, out, _ = call("sweep", EXAMPLE, "--set", "run.n_steps=50")
     assert code == 0
-    assert "36 (36 done)" in out
+    assert "\n36 done (see" in out
 
 
 @pytest.mark.parametrize(
@@ -161,4 +163,4 @@ raise SystemExit(main(["sweep", {str(path)!r}, "--jobs", "2", "--set", {output!r
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 130, done.stderr
-    assert "interrupted: 6 (6 missing) points; go on with --resume" in done.stderr
+    assert "interrupted, 6 points: 6 missing; go on with --resume" in done.stderr
