@@ -19,7 +19,7 @@ from .quantities import ON_FULL_LAYERS
 from .recording import Record, Stop
 from .step_loop import StepLoop
 from .storage import require_zarr
-from .times import ExplicitTimes, Times
+from .times import ExplicitTimes
 from .trajectory import State, Trajectory
 
 __all__ = ["run"]
@@ -140,6 +140,8 @@ def run(
     if store is None:
         return _loop(setup, n_steps, until, n_threads).execute(progress)
     require_zarr()
+    # Before the store, which what is wrong here shall neither make nor change.
+    _check_end(setup, None if n_steps is None else _steps_left(n_steps, setup), until)
     from .storage.identity import identity
     from .storage.stores import RunStore
 
@@ -181,10 +183,19 @@ def _loop(
     keeper: Keeper | None = None,
 ) -> Loop:
     method = setup.method
+    end = _check_end(setup, n_steps, until)
     if isinstance(method, GradientFlow):
-        times = _check_flow(setup, n_steps)
-        end = _as_until(until, setup.state.time[0])
-        return FlowLoop(setup, method, times, end, threads, keeper)
+        assert setup.record.times is not None
+        return FlowLoop(setup, method, setup.record.times, end, threads, keeper)
+    return StepLoop(setup, method, int(end), threads, keeper)
+
+
+def _check_end(setup: Setup, n_steps: int | None, until: float | None) -> float:
+    """Return the steps that a run takes, or the time until which a flow goes."""
+    method = setup.method
+    if isinstance(method, GradientFlow):
+        _check_flow(setup, n_steps)
+        return _as_until(until, setup.state.time[0])
     if until is not None:
         kind = type(method).__name__
         raise ValueError(f"until: expected a GradientFlow, which runs until a time, got {kind}")
@@ -196,11 +207,11 @@ def _loop(
     _check_same_kind(setup, "n_steps")
     n_steps = as_count(n_steps, "n_steps", 0, LARGEST_STEP - setup.state.step)
     method.check_steps(setup.state.step + n_steps)
-    return StepLoop(setup, method, n_steps, threads, keeper)
+    return n_steps
 
 
-def _check_flow(setup: Setup, n_steps: int | None) -> Times:
-    """Raise unless a flow can begin like this; return the times of its records."""
+def _check_flow(setup: Setup, n_steps: int | None) -> None:
+    """Raise unless a flow can begin like this."""
     if n_steps is not None:
         raise ValueError("n_steps: expected until=TIME in its place, as the method is a flow")
     if setup.record.times is None:
@@ -211,7 +222,6 @@ def _check_flow(setup: Setup, n_steps: int | None) -> Times:
     if dtype != np.float64:
         raise TypeError(f"weights: expected float64, as the method is a flow, got {dtype}")
     _check_same_kind(setup, "until")
-    return setup.record.times
 
 
 def _check_same_kind(setup: Setup, how: str) -> None:

@@ -58,4 +58,6 @@ def open_trajectory(path: str | PathLike[str], *, verify: bool = False) -> Traje
 
         if is_store(target):
             return open_store(target, verify=verify)
+    if (target / "sweep.json").is_file():
+        raise ValueError(f"path: expected a trajectory, got a sweep in {target}; use open_sweep")
     return open_saved(target)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import warnings
 from typing import Any
 
@@ -17,17 +18,23 @@ __all__ = ["check_same_run", "describe_stop", "identity"]
 # The layout of stores. One of another layout is refused.
 LAYOUT = 1
 
+# SHA-256, of which messages show the beginning.
+DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
+
 # As they are called in messages.
 WORDS = {
-    "layout": "layout",
-    "problem": "problem",
-    "method": "method",
-    "widths": "widths",
-    "dtype": "dtype",
-    "start": "start (digest of its layers)",
-    "record": "record",
-    "exact_compression": "exact_compression",
+    "layout": "another layout",
+    "problem": "another problem",
+    "method": "another method",
+    "widths": "other widths",
+    "dtype": "another dtype",
+    "start": "another start (digest of its layers)",
+    "record": "another record",
+    "exact_compression": "another exact_compression",
 }
+
+
+HINTS = {"start": "; a run goes on in its store if it is called as it was at first"}
 
 
 def identity(setup: Setup, exact_compression: bool | str, *, has_seed: bool) -> dict[str, Any]:
@@ -65,8 +72,8 @@ def check_same_run(ours: dict[str, Any], theirs: dict[str, Any], path: object) -
         mine, found = (json.loads(json.dumps(side.get(key))) for side in (ours, theirs))
         if mine != found:
             raise ValueError(
-                f"store: {path} was written for another {word}: expected {_brief(found, mine)}, "
-                f"got {_brief(mine, found)}"
+                f"store: {path} was written for {word}: expected {_brief(found, mine)}, got "
+                f"{_brief(mine, found)}{HINTS.get(key, '')}"
             )
     if ours["has_seed"] and ours["seed"] != theirs["seed"]:
         raise ValueError(
@@ -117,10 +124,11 @@ def _digest_of_start(setup: Setup) -> str:
 
 
 def _brief(value: Any, other: Any) -> str:
-    """Return what of a value is not in the other one, in few words."""
+    """Return what of a value is not in the other one, in few words and without long digests."""
     if isinstance(value, dict) and isinstance(other, dict):
         differing = {k: v for k, v in value.items() if k not in other or other[k] != v}
         text = ", ".join(f"{name}={part!r}" for name, part in differing.items()) or "nothing more"
     else:
         text = repr(value)
+    text = DIGEST.sub(r"\1...", text)
     return text if len(text) <= 200 else f"{text[:197]}..."

@@ -1,6 +1,7 @@
 """What a store holds, for those who read it: the last commit, and records when they are used."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +33,7 @@ __all__ = [
 
 # Beside the arrays: what only this package reads.
 FOLDER = "pydlnet"
+FILES = {"lock", "origin", "commit"}
 
 
 class Commit(NamedTuple):
@@ -43,8 +45,14 @@ class Commit(NamedTuple):
 
 
 def is_store(path: Path) -> bool:
-    """Say whether a run was recorded in this folder as it went."""
-    return (path / FOLDER).is_dir()
+    """Say whether a run was recorded in this folder as it went.
+
+    An array or a group of somebody else's may have the name, too: what is in it is no store's.
+    """
+    folder = path / FOLDER
+    return folder.is_dir() and all(
+        name in FILES or name.endswith(".partial") for name in os.listdir(folder)
+    )
 
 
 def has_commit(path: Path) -> bool:

@@ -12,6 +12,7 @@ The records after them are in the commit itself. So a commit is one file that is
 piece: a writer that is killed leaves the previous one or the new one, and readers see either.
 """
 
+import os
 import shutil
 import time
 from os import PathLike
@@ -159,6 +160,8 @@ class RunStore:
         if self.earlier is None or self.earlier.status not in ENDS:
             return False
         return self.earlier.status == "diverged" or self._stop == describe_stop(self._setup)
+        if FOLDER in template.variables:
+            raise ValueError(f"record: the name {FOLDER!r} is taken by the store; choose another")
 
     def begin(self, template: xr.Dataset) -> None:
         """Create the columns, or see that they are the ones of the store.
@@ -332,7 +335,8 @@ def _check_place(path: Path) -> None:
         raise ValueError(f"store: expected a name ending in .zarr, got {str(path)!r}")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"store: expected an existing folder, found none at {path.parent}")
-    if path.exists() and not is_store(path) and not (path.is_dir() and not any(path.iterdir())):
+    is_empty = path.is_dir() and not any(path.iterdir())
+    if os.path.lexists(path) and not is_store(path) and not is_empty:
         raise ValueError(f"store: expected a store or nothing at {path}, got something else")
 
 

@@ -62,8 +62,8 @@ def read_definition(folder: Folder, name: str) -> Definition | None:
         return None
     except Damaged as error:
         raise ValueError(
-            f"{name}: {folder.definition} is damaged: {error}; remove it and launch the sweep "
-            "again with the same rng"
+            f"{name}: {folder.definition} is damaged, or of something else: {error}; if it is a "
+            "sweep's, remove it and launch the sweep again with the same rng"
         ) from None
     layout = found.get("pydlnet_sweep")
     if layout != LAYOUT:

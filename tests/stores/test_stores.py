@@ -7,7 +7,7 @@ import pytest
 import victims
 import xarray as xr
 from helpers import assert_same_run, network
-from small_run import METHOD, PROBLEM, WIDTHS, run
+from small_run import PROBLEM, WIDTHS, run
 
 import pydlnet as dln
 from pydlnet.storage import stores
@@ -285,8 +285,63 @@ def test_an_empty_folder_becomes_a_store(store):
     assert run(3, store=store).step == 3
 
 
-def test_bad_arguments_leave_no_store(store):
-    with pytest.raises(ValueError, match="n_steps"):
-        dln.run(PROBLEM, network(WIDTHS), METHOD, n_steps=-1, store=store)
+def test_another_array_of_the_same_name_is_not_taken_for_a_store(store):
+    mine = xr.Dataset({"pydlnet": ("x", [1.0, 2.0]), "other": ("x", [3.0, 4.0])})
+    mine.to_zarr(store, consolidated=False)
+    with pytest.raises(ValueError, match="store: expected a store or nothing"):
+        run(1, store=store)
+    with pytest.raises(ValueError, match=r"path: .* trajectory"):
+        dln.open(store)
+    xr.testing.assert_identical(xr.open_zarr(store, consolidated=False).load(), mine)
+
+
+def test_a_quantity_cannot_have_the_name_of_what_a_store_keeps(store):
+    record = dln.Record(["loss", {"pydlnet": lambda weights: 1.0}])
+    with pytest.raises(ValueError, match="record: the name 'pydlnet' is taken by the store"):
+        run(1, record=record, store=store)
+
+
+def test_a_link_to_nothing_is_something_else(store, tmp_path):
+    store.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match="store: expected a store or nothing"):
+        run(1, store=store)
+
+
+def test_a_link_to_a_store_is_one(store, tmp_path):
+    store.symlink_to(tmp_path / "real.zarr")
+    (tmp_path / "real.zarr").mkdir()
+    run(3, store=store)
+    assert dln.open(tmp_path / "real.zarr").step == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"n_steps": -1}, ValueError, "n_steps: expected an integer >= 0"),
+        ({"n_steps": "3"}, TypeError, "n_steps: expected an integer"),
+        ({"n_steps": None}, TypeError, "n_steps: expected the number of steps"),
+        ({"until": 2.0}, ValueError, "until: expected a GradientFlow"),
+        ({"record": dln.Record(times=[1.0])}, ValueError, "record: expected steps"),
+    ],
+)
+def test_bad_arguments_leave_no_store_and_count_when_a_run_is_over(
+    arguments, error, message, store
+):
+    with pytest.raises(error, match=message):
+        run(**{"n_steps": 10, **arguments}, store=store)
+    assert not store.exists()
+    over = {"stop": dln.Stop(loss=1e9)}
+    assert run(10, **over, store=store).status == "converged"
+    with pytest.raises(error, match=message):
+        run(**{"n_steps": 10, **over, **arguments}, store=store)
+
+
+def test_verify_is_a_bool(store):
     with pytest.raises(TypeError, match="verify"):
         dln.open(store, verify="yes")
+
+
+def test_to_go_on_in_a_store_is_to_call_it_as_at_first(store):
+    run(10, store=store)
+    with pytest.raises(ValueError, match=r"start .*if it is called as it was at first"):
+        run(20, weights=dln.open(store), store=store)

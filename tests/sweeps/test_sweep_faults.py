@@ -98,7 +98,7 @@ def test_a_damaged_definition_is_named(store):
     dln.sweep(square, {"x": [1]}, store=store)
     damage(store / "sweep.json", "flipped")
     for opened in (dln.open_sweep, lambda path: dln.sweep(square, {"x": [1]}, store=path)):
-        with pytest.raises(ValueError, match=r"sweep.json is damaged: .*remove it and launch"):
+        with pytest.raises(ValueError, match=r"sweep.json is damaged, .*remove it and launch"):
             opened(store)
 
 

@@ -174,6 +174,12 @@ def test_a_folder_of_something_else_is_refused(store, tmp_path):
         ValueError, match="path: expected the folder of a sweep, got something else"
     ):
         dln.open_sweep(tmp_path)
+    with pytest.raises(ValueError, match=r"path: expected a trajectory, got a sweep.*open_sweep"):
+        dln.open(store)
+    (tmp_path / "sweep.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"sweep.json is damaged, or of something else"):
+        dln.sweep(square, {"x": [1]}, store=tmp_path)
+    (tmp_path / "sweep.json").unlink()
     with pytest.raises(FileNotFoundError, match="found nothing at"):
         dln.open_sweep(tmp_path / "nowhere")
     with pytest.raises(ValueError, match="y: unknown parameter; known are x"):
