@@ -1,7 +1,6 @@
 """The progress bar of a run: in terminals and notebooks, and not in the first second."""
 
 import sys
-from types import TracebackType
 from typing import Any
 
 from tqdm.auto import tqdm
@@ -42,12 +41,7 @@ class Progress:
     def __enter__(self) -> "Progress":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._bar is not None:
             self._bar.close()
 

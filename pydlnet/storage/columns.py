@@ -6,9 +6,8 @@ over its rows, so that a chunk that was exchanged or lost is noticed as well.
 """
 
 import hashlib
-import os
-import warnings
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +18,9 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
-from .sealed import flush_folder
+from .files import flush, write_complete
 
-__all__ = ["Column", "create_column", "open_column", "open_group", "publish_shapes", "quietly"]
+__all__ = ["Column", "create_column", "open_column", "write_group"]
 
 ZSTD_LEVEL = 1  # records are mostly noise: higher levels take longer and gain nothing
 
@@ -77,10 +76,10 @@ class Column:
         self.array[first:end] = rows
         folders = {self.path}
         for path in self._chunks(first, end):
-            _flush(path)
+            flush(path)
             folders.update((path.parent, path.parent.parent))
         for folder in folders:
-            flush_folder(folder)
+            flush(folder)
 
     def digest(self, n_rows: int) -> bytes:
         """Return the running digest after so many rows, from what is on the disk."""
@@ -120,7 +119,6 @@ def extended(digest: bytes, rows: NDArray[Any]) -> bytes:
 
 
 def create_column(
-    group: "zarr.Group",
     path: Path,
     variable: NDArray[Any],
     dims: tuple[str, ...],
@@ -131,8 +129,6 @@ def create_column(
 
     Parameters
     ----------
-    group : zarr.Group
-        Of the store.
     path : Path
         Folder of the column.
     variable : ndarray, shape (0, ...)
@@ -145,8 +141,8 @@ def create_column(
         Rows a chunk, for ever.
     """
     shape = variable.shape[1:]
-    array = group.create_array(
-        path.name,
+    array = zarr.create_array(
+        path,
         shape=(0, *shape),
         chunks=(chunk_length, *(max(1, size) for size in shape)),
         dtype=variable.dtype,
@@ -171,34 +167,20 @@ def open_column(path: Path, *, writable: bool = False) -> Column:
     return Column(array, path)
 
 
-def open_group(path: Path) -> "zarr.Group":
-    """Return the group of all columns; raise ValueError if it is damaged."""
-    try:
-        with quietly():
-            return zarr.open_group(path, mode="r+", use_consolidated=False)
-    except Exception as error:
-        raise ValueError(f"{path / 'zarr.json'} is damaged: {error}") from error
+def write_group(path: Path, names: Iterable[str], attributes: Mapping[str, Any]) -> None:
+    """Let those who open the store with xarray alone see its arrays, and how long they are.
 
-
-def publish_shapes(path: Path) -> None:
-    """Let those who open the store with xarray alone see how long its arrays are."""
-    with quietly():
-        zarr.consolidate_metadata(path)
-    _flush(path / "zarr.json")
-
-
-@contextmanager
-def quietly() -> Iterator[None]:
-    """Keep Zarr from warning that consolidated metadata is young, and that `pydlnet` is there."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Consolidated metadata")
-        warnings.filterwarnings("ignore", "Object at .* is not recognized")
-        yield
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    As `zarr.consolidate_metadata` does, which warns of our other files, and of itself.
+    """
+    metadata = {name: json.loads((path / name / "zarr.json").read_bytes()) for name in names}
+    group = {
+        "zarr_format": 3,
+        "node_type": "group",
+        "attributes": attributes,
+        "consolidated_metadata": {
+            "kind": "inline",
+            "must_understand": False,
+            "metadata": metadata,
+        },
+    }
+    write_complete(path / "zarr.json", json.dumps(group).encode())

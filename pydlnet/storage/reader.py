@@ -13,6 +13,7 @@ from ..methods import method_from_dict
 from ..recording import record_from_dict
 from ..trajectory import Trajectory
 from .columns import Column, open_column
+from .files import DRAFT
 from .identity import check_layout
 from .lock import is_locked
 from .rows import Rows, lazily
@@ -51,7 +52,7 @@ def is_store(path: Path) -> bool:
     """
     folder = path / FOLDER
     return folder.is_dir() and all(
-        name in FILES or name.endswith(".partial") for name in os.listdir(folder)
+        name in FILES or name.startswith(DRAFT) for name in os.listdir(folder)
     )
 
 

@@ -1,13 +1,12 @@
 """Files that are whole or not there, and whose every bit is checked: a header and arrays.
 
 The file is a line with the SHA-256 of the rest, which is an ``.npz`` archive: a header in JSON and
-one array a member. It is written beside its place, flushed to the disk and moved there.
+one array a member.
 """
 
 import hashlib
 import io
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["flush_folder", "read_sealed", "remove_drafts", "write_sealed"]
+from .files import DRAFT, flush, write_complete
+
+__all__ = ["read_sealed", "remove_drafts", "write_sealed"]
 
 HEADER = "header"
-SUFFIX_OF_DRAFTS = ".partial"
+DRAFTS = (f"{DRAFT}*", "*.partial")  # the latter are Zarr's
 
 
 def write_sealed(path: Path, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -38,14 +39,8 @@ def write_sealed(path: Path, header: Mapping[str, Any], arrays: Mapping[str, NDA
     members: dict[str, Any] = {HEADER: text, **arrays}
     np.savez(buffer, **members)
     content = buffer.getbuffer()
-    draft = path.with_name(path.name + SUFFIX_OF_DRAFTS)
-    with draft.open("wb") as file:
-        file.write(hashlib.sha256(content).hexdigest().encode() + b"\n")
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    flush_folder(path.parent)
+    write_complete(path, hashlib.sha256(content).hexdigest().encode() + b"\n", content)
+    flush(path.parent)
 
 
 def read_sealed(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -72,16 +67,8 @@ def read_sealed(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     return header, arrays
 
 
-def flush_folder(path: Path) -> None:
-    """Bring the names of files in a folder to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def remove_drafts(path: Path) -> None:
     """Remove what killed writers, Zarr's included, have left unfinished in a folder."""
-    for draft in path.rglob("*" + SUFFIX_OF_DRAFTS):
-        draft.unlink(missing_ok=True)
+    for pattern in DRAFTS:
+        for draft in path.rglob(pattern):
+            draft.unlink(missing_ok=True)

@@ -22,21 +22,12 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-import zarr
 from numpy.typing import NDArray
 
 from .._validation import as_path
 from ..loop import Setup, Snapshot
 from ..trajectory import Trajectory, append
-from .columns import (
-    Column,
-    create_column,
-    extended,
-    open_column,
-    open_group,
-    publish_shapes,
-    quietly,
-)
+from .columns import Column, create_column, extended, open_column, write_group
 from .identity import check_same_run, describe_stop
 from .lock import WriterLock
 from .reader import (
@@ -138,7 +129,6 @@ class RunStore:
         self.earlier = trajectory_of(self._path, commit, is_running=False)
         n_rows = commit.header["n_rows"]
         self._stop = commit.header["stop"]
-        open_group(self._path)  # which the end of the run needs
         self._about = commit.header["columns"]
         for name in self._about:
             self._columns[name] = open_column(self._path / name, writable=True)
@@ -160,8 +150,6 @@ class RunStore:
         if self.earlier is None or self.earlier.status not in ENDS:
             return False
         return self.earlier.status == "diverged" or self._stop == describe_stop(self._setup)
-        if FOLDER in template.variables:
-            raise ValueError(f"record: the name {FOLDER!r} is taken by the store; choose another")
 
     def begin(self, template: xr.Dataset) -> None:
         """Create the columns, or see that they are the ones of the store.
@@ -172,6 +160,8 @@ class RunStore:
             Without records: names, dimensions, dtypes and attributes of what will be recorded.
         """
         self._lock.check_owner()
+        if FOLDER in template.variables:
+            raise ValueError(f"record: the name {FOLDER!r} is taken by the store; choose another")
         if self.earlier is not None:
             self._check_columns(template)
         elif self._setup.earlier is None:
@@ -192,20 +182,22 @@ class RunStore:
             for variable in template.variables.values()
         ]
         length = max(1, min(LONGEST_CHUNK, BYTES_A_CHUNK // sum(sizes)))
-        attributes = {"coordinates": "time"} if "time" in template.coords else {}
-        with quietly():
-            group = zarr.create_group(self._path, overwrite=False, attributes=attributes)
         for key, variable in template.variables.items():
             name = str(key)
             dims = tuple(map(str, variable.dims))
             self._about[name] = {"dims": dims, "attributes": variable.attrs}
             self._columns[name] = create_column(
-                group, self._path / name, variable.values, dims, variable.attrs, length
+                self._path / name, variable.values, dims, variable.attrs, length
             )
             self._tail[name] = []
             self._digests[name] = b""
-        publish_shapes(self._path)
+        self._publish({})
         write_sealed(self._path / FOLDER / "origin", self._origin, {})
+
+    def _publish(self, attributes: dict[str, Any]) -> None:
+        """Say to those who read the arrays without the commits what there is."""
+        coordinates = {"coordinates": "time"} if "time" in self._columns else {}
+        write_group(self._path, self._columns, {**coordinates, **attributes})
 
     def _check_columns(self, template: xr.Dataset) -> None:
         for name, variable in template.variables.items():
@@ -260,7 +252,7 @@ class RunStore:
             self._tail[name] = [rows[n:].copy()]
         self._n_stored += n
         self._n_tail -= n
-        publish_shapes(self._path)
+        self._publish({})
 
     def is_due(self) -> bool:
         """Say whether it is time for a commit."""
@@ -283,9 +275,7 @@ class RunStore:
             digests[name] = extended(digests[name], rows[:n_left])
             tail[name] = rows[n_left:]
         self._write_commit(snapshot, self._n_stored + n_left, digests, tail)
-        with quietly():
-            open_group(self._path).update_attributes(snapshot.attributes)
-        publish_shapes(self._path)
+        self._publish(snapshot.attributes)
         return self.opened(snapshot.status)
 
     def opened(self, status: str | None = None) -> Trajectory:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from .._version import VERSION
+from ..storage.files import DRAFT, draft_name, write_complete
 from .folder import Folder
 from .grid import LAYOUT, Grid, grid_from_dict
-from .sealed import Damaged, draft_name, seal, unseal, write_complete
+from .sealed import Damaged, seal, unseal
 
 __all__ = ["Definition", "read_definition", "settle"]
 
@@ -107,6 +108,6 @@ def check_folder(path: Path) -> None:
     expected = f"store: expected the folder of a sweep or nothing at {path}"
     if not path.is_dir():
         raise ValueError(f"{expected}, got a file")
-    names = {entry for entry in os.listdir(path) if not entry.startswith(".draft-")}
+    names = {entry for entry in os.listdir(path) if not entry.startswith(DRAFT)}
     if "sweep.json" not in names and not names <= {"points", "index"}:
         raise ValueError(f"{expected}, got a folder with other things in it")

@@ -12,9 +12,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from ..storage.files import draft_name, flush, write_complete
 from ..trajectory import Trajectory
 from .results import Variable, pack, unpack
-from .sealed import Damaged, draft_name, seal, sha256, unseal, write_complete
+from .sealed import Damaged, seal, sha256, unseal
 
 __all__ = ["Folder"]
 
@@ -99,6 +100,7 @@ class Folder:
         draft = self.place(key) / f"{draft_name()}.nc"
         try:
             trajectory.save(draft)
+            flush(draft)
             digest = sha256(draft.read_bytes())
             name = f"trajectory-{digest[:16]}.nc"
             size = draft.stat().st_size

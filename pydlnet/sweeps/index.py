@@ -5,14 +5,15 @@ an index does not say, says twice or announces to be about to change is looked u
 that many records share are written once and named by digest after that.
 """
 
+import contextlib
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Any, BinaryIO
 
-from .sealed import Damaged, draft_name, seal, sha256, unseal
+from ..storage.files import DRAFT, draft_name
+from .sealed import seal, sha256, unseal_lines
 
 __all__ = ["IndexWriter", "read_index"]
 
@@ -41,12 +42,7 @@ class IndexWriter:
     def __enter__(self) -> "IndexWriter":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._stream is not None:
             self._stream.close()
 
@@ -81,7 +77,7 @@ class IndexWriter:
     def _write(self, value: dict[str, Any]) -> None:
         if self._stream is None:
             self._folder.mkdir(exist_ok=True)
-            name = f"{time.time_ns()}{draft_name().replace('.draft', '')}.jsonl"
+            name = f"{time.time_ns()}-{draft_name().removeprefix(DRAFT)}.jsonl"
             self._stream = open(self._folder / name, "xb")
         self._stream.write(seal(value))
 
@@ -104,23 +100,24 @@ def forget(folder: Path) -> None:
 def _read_file(path: Path) -> dict[str, dict[str, Any] | None]:
     known: dict[str, dict[str, Any] | None] = {}
     shared: dict[str, Any] = {}
-    try:
-        lines = path.read_bytes().splitlines(keepends=True)
-    except FileNotFoundError:  # a launch that computes everything again has removed it
-        return {}
-    for line in lines:
-        try:
-            entry = unseal(line)
-            if "shared" in entry:
-                shared[entry["shared"]] = entry["value"]
-            elif "changing" in entry:
-                known.update(dict.fromkeys(entry["changing"]))
-            else:
-                record = entry["record"]
+    for entry in _entries(path):  # of a torn or flipped line the directories know
+        if "shared" in entry:
+            shared[entry["shared"]] = entry["value"]
+        elif "changing" in entry:
+            known.update(dict.fromkeys(entry["changing"]))
+        else:
+            record = entry["record"]
+            with contextlib.suppress(KeyError):  # what it shares was in such a line
                 for name in _SHARED:
                     if isinstance(record[name], str):
                         record[name] = shared[record[name]]
                 known[record["key"]] = record
-        except (Damaged, KeyError):  # torn or flipped: the directories know
-            continue
     return known
+
+
+def _entries(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        with path.open("rb") as lines:
+            yield from unseal_lines(lines)
+    except FileNotFoundError:  # a launch that computes everything again has removed it
+        return

@@ -1,17 +1,16 @@
-"""Small files of JSON that are complete or not there, and whose every line proves it is whole."""
+"""Lines of JSON that prove they are whole."""
 
 import hashlib
+import itertools
 import json
-import os
-import secrets
-import socket
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-__all__ = ["Damaged", "draft_name", "seal", "sha256", "unseal", "write_complete"]
+__all__ = ["Damaged", "seal", "sha256", "unseal", "unseal_lines"]
 
 _HEAD = b'{"sha256":"'
 _MIDDLE = b'","content":'
+_AT_A_TIME = 1000
 _START = len(_HEAD) + 64 + len(_MIDDLE)
 
 
@@ -38,29 +37,27 @@ def unseal(line: bytes) -> Any:
     Damaged
         If a byte of it is not as it was written.
     """
-    content = line[_START:-2]
-    digest = line[len(_HEAD) : len(_HEAD) + 64]
-    whole = line[: len(_HEAD)] == _HEAD and line[len(_HEAD) + 64 : _START] == _MIDDLE
-    if not whole or line[-2:] != b"}\n" or sha256(content).encode() != digest:
+    content = _content(line)
+    if content is None:
         raise Damaged("its checksum is not that of its content")
     return json.loads(content)
 
 
-def write_complete(path: Path, data: bytes) -> None:
-    """Write a file that is there with all its bytes, also after a power cut, or not at all."""
-    draft = path.with_name(draft_name())
-    try:
-        with open(draft, "xb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(draft, path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
+def unseal_lines(lines: Iterable[bytes]) -> Iterator[Any]:
+    """Yield the values of those lines that are whole.
+
+    Many are read at a time, so that they share the names in them: these take most of the memory.
+    """
+    contents = (content for line in lines if (content := _content(line)) is not None)
+    while some := list(itertools.islice(contents, _AT_A_TIME)):
+        yield from json.loads(b"[" + b",".join(some) + b"]")
 
 
-def draft_name() -> str:
-    """Return a name that no other process or thread uses, on no host."""
-    host = socket.gethostname().partition(".")[0]
-    return f".draft-{host}-{os.getpid()}-{secrets.token_hex(4)}"
+def _content(line: bytes) -> bytes | None:
+    """Return what is in a sealed line, or None if a byte of it is not as it was written."""
+    content = line[_START:-2]
+    digest = line[len(_HEAD) : len(_HEAD) + 64]
+    whole = line[: len(_HEAD)] == _HEAD and line[len(_HEAD) + 64 : _START] == _MIDDLE
+    if not whole or line[-2:] != b"}\n" or sha256(content).encode() != digest:
+        return None
+    return content
