@@ -38,15 +38,14 @@ class _Column:
         Of a point's own.
     records : dict of int to dict
         Those that have it, by point.
+    descriptions : list of dict
+        What the records say about it, each that they share once.
     """
 
     name: str
     dims: tuple[str, ...]
     records: dict[int, Record]
-
-    def descriptions(self) -> Iterable[dict[str, Any]]:
-        """Return what the records say about it."""
-        return (record["variables"][self.name] for record in self.records.values())
+    descriptions: list[dict[str, Any]]
 
 
 def assemble(folder: Folder, grid: Grid, records: Records) -> xr.Dataset:
@@ -74,13 +73,13 @@ def assemble(folder: Folder, grid: Grid, records: Records) -> xr.Dataset:
     data: dict[str, xr.Variable] = {}
     coordinates = _grid_coordinates(grid)
     for name, values in indexes.items():
-        attrs = next(iter(columns[name].descriptions())).get("attrs", {})
+        attrs = columns[name].descriptions[0].get("attrs", {})
         coordinates[names[name]] = xr.Variable((names[name],), values, attrs)
     for name, column in columns.items():
         if name in indexes:
             continue
         variable = _variable(folder, grid, column, sizes, indexes, names)
-        is_coordinate = any(d.get("coordinate") for d in column.descriptions())
+        is_coordinate = any(d.get("coordinate") for d in column.descriptions)
         # Another one for every point, it cannot be the coordinate of its dimension.
         shown = f"{names[name]}_values" if name in column.dims else names[name]
         (coordinates if is_coordinate else data)[shown] = variable
@@ -91,14 +90,15 @@ def assemble(folder: Folder, grid: Grid, records: Records) -> xr.Dataset:
 def _columns(done: Records) -> dict[str, _Column]:
     columns: dict[str, _Column] = {}
     odd: dict[str, int] = {}
-    for i, record in done.items():
-        for name, description in record["variables"].items():
+    for group in _alike(done):
+        for name, description in next(iter(group.values()))["variables"].items():
             dims = tuple(description["dims"])
-            column = columns.setdefault(name, _Column(name, dims, {}))
+            column = columns.setdefault(name, _Column(name, dims, {}, []))
             if column.dims == dims:
-                column.records[i] = record
+                column.records.update(group)
+                column.descriptions.append(description)
             else:
-                odd[name] = odd.get(name, 0) + 1
+                odd[name] = odd.get(name, 0) + len(group)
     for name, count in odd.items():
         warnings.warn(
             f"{count} points have {name!r} with other dimensions than {columns[name].dims}: it is "
@@ -106,6 +106,14 @@ def _columns(done: Records) -> dict[str, _Column]:
             stacklevel=2,
         )
     return columns
+
+
+def _alike(records: Records) -> Iterable[dict[int, Record]]:
+    """Return the records in groups that share what they say about their variables."""
+    groups: dict[int, dict[int, Record]] = {}
+    for i, record in records.items():
+        groups.setdefault(id(record["variables"]), {})[i] = record
+    return groups.values()
 
 
 def _names(columns: Mapping[str, _Column], grid: Grid) -> dict[str, str]:
@@ -126,7 +134,7 @@ def _names(columns: Mapping[str, _Column], grid: Grid) -> dict[str, str]:
 
 
 def _are_words(column: _Column) -> bool:
-    return not column.dims and all(np.dtype(d["dtype"]).kind == "U" for d in column.descriptions())
+    return not column.dims and all(np.dtype(d["dtype"]).kind == "U" for d in column.descriptions)
 
 
 def _grid_coordinates(grid: Grid) -> dict[str, Any]:
@@ -167,7 +175,7 @@ def _indexes(folder: Folder, columns: Mapping[str, _Column]) -> dict[str, NDArra
 def _sizes(columns: Mapping[str, _Column], indexes: Mapping[str, NDArray[Any]]) -> dict[str, int]:
     sizes: dict[str, int] = {}
     for column in columns.values():
-        for description in column.descriptions():
+        for description in column.descriptions:
             for dim, size in zip(column.dims, description["shape"], strict=True):
                 sizes[dim] = max(sizes.get(dim, 0), size)
     return {**sizes, **{name: len(values) for name, values in indexes.items()}}
@@ -183,7 +191,7 @@ def _variable(
 ) -> xr.Variable:
     shape = tuple(sizes[dim] for dim in column.dims)
     dtype = _dtype(column, len(grid), shape)
-    attrs = next(iter(column.descriptions())).get("attrs", {})
+    attrs = column.descriptions[0].get("attrs", {})
     dims = (*grid.dims, *(names[dim] for dim in column.dims))
     if not column.dims and all(column.name in r["values"] for r in column.records.values()):
         return xr.Variable(dims, _scalars(column, grid, dtype), attrs)
@@ -195,12 +203,12 @@ def _variable(
 
 def _dtype(column: _Column, n_points: int, shape: tuple[int, ...]) -> np.dtype[Any]:
     """Return a dtype for all points, one that has something for those that are missing."""
-    descriptions = list(column.descriptions())
+    descriptions = column.descriptions
     kinds = {description["dtype"] for description in descriptions}
     if any(np.dtype(kind).kind == "U" for kind in kinds):
         return np.dtype(object)
     dtype: np.dtype[Any] = np.result_type(*map(np.dtype, kinds))
-    gaps = len(descriptions) < n_points or any(tuple(d["shape"]) != shape for d in descriptions)
+    gaps = len(column.records) < n_points or any(tuple(d["shape"]) != shape for d in descriptions)
     return np.result_type(dtype, np.float64) if gaps and dtype.kind in "biu" else dtype
 
 

@@ -82,13 +82,9 @@ class Grid:
     @cached_property
     def keys(self) -> list[str]:
         """Name of each point's directory: a hash of layout, function, version and parameters."""
-        return [self._key(places) for places in itertools.product(*(a.texts for a in self.axes))]
-
-    def _key(self, places: Sequence[Mapping[str, str]]) -> str:
-        merged = {name: value for place in places for name, value in place.items()}
-        parameters = ",".join(f"{text(name)}:{merged[name]}" for name in sorted(merged))
-        digest = hashlib.sha256(f"{LAYOUT}\n{self.identity}\n{{{parameters}}}".encode())
-        return digest.hexdigest()[:_KEY_DIGITS]
+        beginning = hashlib.sha256(f"{LAYOUT}\n{self.identity}\n".encode())
+        axes = [[_named(place) for place in axis.texts] for axis in self.axes]
+        return [_key(beginning, places) for places in itertools.product(*axes)]
 
     def parameters(self, point: int) -> dict[str, Any]:
         """Return what the function gets at a point."""
@@ -109,7 +105,11 @@ class Grid:
 
     def places(self, point: int) -> tuple[int, ...]:
         """Return the place of a point along each dimension."""
-        return tuple(int(place) for place in np.unravel_index(point, self.shape))
+        places = []
+        for size in reversed(self.shape):
+            point, place = divmod(point, size)
+            places.append(place)
+        return tuple(reversed(places))
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the values, ready for JSON."""
@@ -118,6 +118,18 @@ class Grid:
             for axis in self.axes
         ]
         return {"axes": axes, "identity": self.identity}
+
+
+def _named(place: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return the parameters of a place with what they are written as in a key."""
+    return [(name, f"{text(name)}:{value}") for name, value in place.items()]
+
+
+def _key(beginning: "hashlib._Hash", places: Sequence[list[tuple[str, str]]]) -> str:
+    parameters = ",".join(written for _, written in sorted(itertools.chain(*places)))
+    digest = beginning.copy()
+    digest.update(f"{{{parameters}}}".encode())
+    return digest.hexdigest()[:_KEY_DIGITS]
 
 
 def grid_from_dict(description: Mapping[str, Any]) -> Grid:
