@@ -1,8 +1,11 @@
 """Pictures: what is drawn, on which axes, and that nothing global changes."""
 
+import itertools
+
 import numpy as np
 import pytest
 import xarray as xr
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 import pydlnet as dln
@@ -59,15 +62,44 @@ def test_the_scale_of_given_axes_is_kept():
     assert dln.plot.loss(dataset(), ax).get_xscale() == "log"
 
 
-@pytest.mark.parametrize("values", [(1.0, 0.5, 0.0, 0.0), (1.0, -0.5, -1.0, -2.0)])
-def test_a_loss_that_is_not_positive_is_not_on_a_logarithmic_axis(values):
+@pytest.mark.parametrize("values", [(1.0, -0.5, -1.0, -2.0), (0.0, 0.0, 0.0, 0.0)])
+def test_a_loss_that_a_logarithm_cannot_show_is_on_a_linear_axis(values):
     assert dln.plot.loss(dataset(values)).get_yscale() == "linear"
 
 
-def test_a_diverged_run_can_be_drawn():
-    axes = dln.plot.loss(dataset((1.0, 1e10, 1e200, np.inf)))
+def test_a_negative_loss_makes_the_axis_of_those_before_linear():
+    axes = dln.plot.loss(dataset())
+    dln.plot.loss(dataset((1.0, 0.5, 0.0, -1.0)), axes)
+    assert axes.get_yscale() == "linear"
+
+
+def test_a_line_leaves_a_logarithmic_axis_where_the_loss_is_zero():
+    axes = dln.plot.loss(dataset((1.0, 0.5, 0.0, 0.0)))
     axes.figure.draw_without_rendering()
     assert axes.get_yscale() == "log"
+    bottom, top = axes.get_ylim()
+    assert 0.1 < bottom < 0.5 < 1.0 < top < 10.0
+
+
+DIVERGED = [(1.0, 1e10, 1e200, np.inf), (1.0, 1e200, 1e308, np.nan), (1e308, 1e300, 1e2, 1.0)]
+
+
+@pytest.mark.parametrize("values", [*DIVERGED, (5e-324, 1e-300, 1.0, 2.0)])
+def test_losses_of_any_size_can_be_drawn(values):
+    axes = dln.plot.loss(dataset(values))
+    axes.figure.draw_without_rendering()
+    assert axes.get_yscale() == "log"
+    np.testing.assert_array_equal(axes.lines[0].get_ydata(), values)
+
+
+def test_a_diverged_run_does_not_press_the_others_flat():
+    axes = dln.plot.loss(dataset())
+    dln.plot.loss(dataset(DIVERGED[0]), axes)
+    bottom, top = axes.get_ylim()
+    assert 0.01 < bottom < 0.125
+    assert 1e6 < top < 1e8
+    axes.figure.draw_without_rendering()
+    assert axes.get_ylim() == (bottom, top)
 
 
 def test_singular_values_one_line_a_mode_and_the_truth_dashed():
@@ -128,12 +160,36 @@ def test_matplotlib_is_not_imported_with_the_package(isolated):
 
 
 @pytest.mark.parametrize(
-    ("draw", "quantity"),
-    [(dln.plot.loss, "loss"), (dln.plot.singular_values, "singular_values")],
+    ("draw", "asked"),
+    [
+        (dln.plot.loss, "loss"),
+        (dln.plot.effective_rank, "effective_rank"),
+        (dln.plot.singular_values, "singular_values"),
+        (dln.plot.imbalance, "imbalance"),
+        (dln.plot.layer_norms, "layer_norms"),
+        (dln.plot.sharpness, 'sharpness", "hessian_min'),
+        (dln.plot.overlay, "loss"),
+        (dln.plot.end_to_end, "end_to_end"),
+        (dln.plot.animate_end_to_end, "end_to_end"),
+        (dln.plot.ensemble, "loss"),
+    ],
 )
-def test_what_was_not_recorded_is_named(draw, quantity):
-    with pytest.raises(ValueError, match=rf"trajectory: '{quantity}' was not recorded"):
+def test_what_was_not_recorded_is_named(draw, asked):
+    message = rf'was not recorded; ask for it with Record\(\["{asked}", ...\]\)'
+    with pytest.raises(ValueError, match=message):
         draw(xr.Dataset(coords={"step": STEPS}))
+
+
+@pytest.mark.parametrize("name", dln.plot.__all__)
+def test_other_things_than_runs_are_refused(name):
+    with pytest.raises(TypeError, match=r"expected a Trajectory, .*got DataArray"):
+        getattr(dln.plot, name)(dataset()["loss"], *(["loss"] if name == "quantity" else []))
+
+
+@pytest.mark.parametrize("draw", [dln.plot.loss, dln.plot.singular_values])
+def test_axes_that_are_none(draw):
+    with pytest.raises(TypeError, match=r"ax: expected matplotlib.axes.Axes, got Figure"):
+        draw(dataset(), Figure())
 
 
 def test_modes_below_one():
@@ -152,6 +208,198 @@ def test_a_flow_is_drawn_over_its_time():
     record = dln.Record(["loss", "singular_values"])
     found = dln.run(problem, weights, dln.GradientFlow(), until=3.0, record=record)
     for axes in (dln.plot.loss(found), dln.plot.singular_values(found)):
-        assert axes.get_xlabel() == "time"
+        assert axes.get_xlabel() == "time of gradient flow"
         assert axes.get_xscale() == "symlog"
         assert axes.lines[0].get_xdata().tolist() == found.data["time"].values.tolist()
+
+
+def recorded_run(depth=3, rows=3, **kwargs):
+    """A run with everything that single runs are drawn from."""
+    target = np.random.default_rng(0).standard_normal((rows, 3))
+    start = dln.init.gaussian((3, *[4] * (depth - 1), rows), end_to_end_scale=0.1, rng=1)
+    names = ["loss", "gradient_norm", "effective_rank", "imbalance", "layer_norms"]
+    names += ["singular_values", "singular_vectors"]
+    options = {"n_steps": 30, "record": dln.Record(names), **kwargs}
+    return dln.run(dln.TargetMatrix(target), start, dln.GradientDescent(0.05), **options)
+
+
+def one_line(text):
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize("name", ["loss", "effective_rank", "gradient_norm"])
+def test_a_quantity_is_drawn_as_it_was_recorded_and_named_by_the_data(name):
+    data = recorded_run().data
+    axes = dln.plot.quantity(data, name)
+    np.testing.assert_array_equal(axes.lines[0].get_ydata(), data[name])
+    assert one_line(axes.get_ylabel()) == data[name].attrs["long_name"]
+    assert axes.get_xlabel() == data["step"].attrs["long_name"]
+    assert axes.get_yscale() == ("linear" if name == "effective_rank" else "log")
+    assert axes.get_legend() is None
+    assert dln.plot.quantity(data, name, log=False).get_yscale() == "linear"
+
+
+@pytest.mark.parametrize(
+    ("draw", "name", "labels", "scale"),
+    [
+        (dln.plot.imbalance, "imbalance", ["layers 1 and 2", "layers 2 and 3"], "log"),
+        (dln.plot.layer_norms, "layer_norm", ["layer 1", "layer 2", "layer 3"], "linear"),
+    ],
+)
+def test_layers_have_a_line_and_a_name_each(draw, name, labels, scale):
+    found = recorded_run()
+    axes = draw(found)
+    drawn = np.array([line.get_ydata() for line in axes.lines])
+    np.testing.assert_array_equal(drawn, found.data[name].values.T)
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == labels
+    assert len({(line.get_color(), line.get_linestyle()) for line in axes.lines}) == len(labels)
+    assert axes.get_yscale() == scale
+    assert one_line(axes.get_ylabel()) == found.data[name].attrs["long_name"]
+
+
+def test_a_single_layer_has_no_neighbour():
+    with pytest.raises(ValueError, match="expected two layers or more, got one"):
+        dln.plot.imbalance(recorded_run(depth=1))
+
+
+def test_long_labels_are_broken_and_not_cut():
+    data = recorded_run().data
+    for figure in (Figure(figsize=(3.0, 2.5), layout="constrained"), Figure(layout="constrained")):
+        axes = dln.plot.imbalance(data, figure.add_subplot())
+        figure.draw_without_rendering()
+        box = axes.yaxis.label.get_window_extent()
+        assert figure.bbox.y0 <= box.y0
+        assert box.y1 <= figure.bbox.y1
+
+
+def test_axes_of_a_part_of_a_figure():
+    parts = Figure().subfigures(1, 2)
+    assert dln.plot.loss(dataset(), parts[0].add_subplot()).get_ylabel() == "the loss"
+
+
+def test_a_function_of_the_users_is_a_quantity():
+    found = recorded_run(record=dln.Record(["loss", {"first": lambda weights: weights[0][0, :2]}]))
+    axes = dln.plot.quantity(found, "first")
+    np.testing.assert_array_equal(axes.lines[1].get_ydata(), found.data["first"].values[:, 1])
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["first_0 0", "first_0 1"]
+    assert axes.get_yscale() == "linear"
+
+
+def test_an_unknown_quantity_has_a_hint():
+    with pytest.raises(ValueError, match=r"name: .*got 'lose'; did you mean 'loss'\?"):
+        dln.plot.quantity(recorded_run(), "lose")
+    with pytest.raises(ValueError, match="name: expected numbers over step, got 'status'"):
+        dln.plot.quantity(xr.Dataset({"status": ("step", ["a", "b"])}), "status")
+    with pytest.raises(TypeError, match="name: expected the name of a quantity, got int"):
+        dln.plot.quantity(recorded_run(), 3)
+
+
+def test_steps_or_times():
+    data = recorded_run().data
+    for x in ("step", "time"):
+        axes = dln.plot.loss(data, x=x)
+        np.testing.assert_array_equal(axes.lines[0].get_xdata(), data[x])
+    with pytest.raises(ValueError, match=r"x: expected one of \['step', 'time'\], got 'epoch'"):
+        dln.plot.loss(data, x="epoch")
+    with pytest.raises(ValueError, match="x: expected 'step', as there is no time"):
+        dln.plot.loss(dataset(), x="time")
+
+
+def crossing():
+    """A run in which the second mode overtakes the first."""
+    names = ["singular_values", "singular_vectors"]
+    start = dln.init.balanced_from(np.diag([0.5, 0.01]), (2, 2, 2))
+    return dln.run(
+        dln.TargetMatrix(np.diag([1.0, 3.0])),
+        start,
+        dln.GradientDescent(0.01),
+        n_steps=600,
+        record=dln.Record(names, every=1),
+    )
+
+
+def test_modes_keep_their_line_where_values_cross():
+    found = crossing()
+    tracked = dln.plot.singular_values(found).lines
+    ends = [(line.get_ydata()[0], line.get_ydata()[-1]) for line in tracked]
+    np.testing.assert_allclose(ends, [(0.01, 3.0), (0.5, 1.0)], rtol=1e-3)
+    ranked = dln.plot.singular_values(found, track=False).lines
+    ends = [(line.get_ydata()[0], line.get_ydata()[-1]) for line in ranked]
+    np.testing.assert_allclose(ends, [(0.5, 3.0), (0.01, 1.0)], rtol=1e-3)
+
+
+def test_the_modes_that_are_drawn_are_those_that_become_largest():
+    (line,) = dln.plot.singular_values(crossing(), modes=1).lines
+    assert line.get_ydata()[-1] == pytest.approx(3.0, rel=1e-3)
+
+
+def test_modes_cannot_be_tracked_without_their_vectors():
+    with pytest.raises(ValueError, match=r'Record\(\["singular_values", "singular_vectors", ...'):
+        dln.plot.singular_values(dataset(), track=True)
+    with pytest.raises(TypeError, match="track: expected a bool"):
+        dln.plot.singular_values(dataset(), track="yes")
+
+
+def test_rounding_does_not_stretch_a_logarithmic_axis():
+    data = dataset()
+    data["singular_value"][:] = [[1.0, 1e-3, 0.0], [2.0, 1e-3, 1e-18]] * 2
+    axes = dln.plot.singular_values(data, log=True)
+    assert axes.get_yscale() == "log"
+    assert 1e-4 < axes.get_ylim()[0] < 1e-3
+    assert axes.lines[2].get_ydata()[1] == 1e-18
+
+
+def test_singular_values_of_several_runs_are_refused():
+    several = xr.concat([dataset(), dataset()], "run")
+    with pytest.raises(ValueError, match=r"expected one run, .*data.isel\(run=0\)"):
+        dln.plot.singular_values(several)
+    assert len(dln.plot.singular_values(several.isel(run=0)).lines) == 3
+
+
+@pytest.mark.parametrize("truth", [np.zeros((2, 2, 2)), [[np.nan]], "abc"])
+def test_truth_that_is_no_matrix(truth):
+    with pytest.raises((ValueError, TypeError), match="truth: "):
+        dln.plot.singular_values(dataset(), truth=truth)
+
+
+# Machado, Oliveira & Fernandes 2009, doi:10.1109/TVCG.2009.113: how linear RGB is seen without one
+# kind of cone.
+SEEN_WITHOUT = {
+    "protan": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "deutan": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    "tritan": [
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.303900],
+    ],
+}
+
+
+def lab(linear):
+    """CIELAB of linear sRGB."""
+    to_xyz = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+    x, y, z = np.cbrt((np.asarray(to_xyz) @ linear) / [0.9505, 1.0, 1.089])
+    return np.array([116.0 * y - 16.0, 500.0 * (x - y), 200.0 * (y - z)])
+
+
+@pytest.mark.parametrize("kind", [None, *SEEN_WITHOUT])
+def test_any_two_colours_of_lines_are_seen_as_different(kind):
+    axes = Figure().add_subplot()
+    for _ in range(7):
+        dln.plot.loss(dataset(), axes)
+    colors = np.array([to_rgb(line.get_color()) for line in axes.lines])
+    linear = np.where(colors <= 0.04045, colors / 12.92, ((colors + 0.055) / 1.055) ** 2.4)
+    seen = linear if kind is None else np.clip(linear @ np.transpose(SEEN_WITHOUT[kind]), 0.0, 1.0)
+    points = [lab(color) for color in seen]
+    distances = [np.linalg.norm(a - b) for a, b in itertools.combinations(points, 2)]
+    assert min(distances) > 10.0  # 2.3 is just noticeable
+    styles = {(line.get_color(), str(line.get_linestyle())) for line in axes.lines}
+    assert len(styles) == 7

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..plots import _COLORS as COLORS
+from ..plots.style import COLORS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

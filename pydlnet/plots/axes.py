@@ -1,0 +1,148 @@
+"""The axes of all pictures: where they come from, their scales and their labels."""
+
+import json
+import math
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from .._validation import FloatArray, as_choice
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.text import Text
+
+__all__ = ["across_of", "as_axes", "label", "legend_above", "prepare", "text_of", "to_log_scale"]
+
+# A line that comes here diverges, and is followed so far above its start.
+_DIVERGED = 1e30
+_FOLLOWED = 1e6
+
+# Above and below, as a share of the decades.
+_MARGIN = 0.05
+
+# Width of a letter on the average, as a share of the size of the font.
+_LETTER = 0.52
+
+
+def as_axes(ax: "Axes | None") -> "Axes":
+    """Return checked axes, by default of a figure of its own that pyplot knows nothing of."""
+    from matplotlib.axes import Axes  # imported late: the package is used without pictures too
+    from matplotlib.figure import Figure
+
+    if ax is None:
+        return Figure(figsize=(6.0, 4.0), layout="constrained").add_subplot()
+    if not isinstance(ax, Axes):
+        raise TypeError(f"ax: expected matplotlib.axes.Axes, got {type(ax).__name__}")
+    return ax
+
+
+def across_of(data: xr.Dataset, x: str | None) -> xr.DataArray:
+    """Return the steps of the records, or their times, which is the default of a flow."""
+    if x is None:
+        method = json.loads(data.attrs.get("method", "{}"))
+        is_flow = method.get("kind") == "GradientFlow" and "time" in data.coords
+        return data["time" if is_flow else "step"]
+    if as_choice(x, "x", ("step", "time")) == "time" and "time" not in data.coords:
+        raise ValueError("x: expected 'step', as there is no time in these records, got 'time'")
+    return data[x]
+
+
+def prepare(ax: "Axes | None", across: xr.DataArray) -> "Axes":
+    """Return axes whose horizontal scale fits steps or times; those with lines stay as they are."""
+    axes = as_axes(ax)
+    if axes.lines:
+        return axes
+    axes.margins(x=0)
+    # Of the first run, if each has times of its own.
+    places = across.transpose(..., "step").values.reshape(-1, across.sizes["step"])[0]
+    places = places[np.isfinite(places)]
+    positive = places[places > 0]
+    if axes.get_xscale() == "linear" and positive.size and not _are_even(places):
+        first = float(positive[0]) if places.dtype.kind == "f" else 1.0
+        axes.set_xscale("symlog", linthresh=first, linscale=0.3)
+    return axes
+
+
+def _are_even(places: NDArray[Any]) -> bool:
+    # The last one is recorded wherever the run ends.
+    distances = np.diff(places[:-1])
+    return bool(np.allclose(distances, distances[:1], rtol=1e-6, atol=0.0))
+
+
+def to_log_scale(axes: "Axes", floor: float = 0.0) -> None:
+    """Put the lines that are there on a logarithmic axis, if none is below zero.
+
+    A line leaves the axis downwards where it is zero or far below `floor`, and upwards where it
+    diverges. Nothing below zero would be seen, so it makes the axis linear.
+    """
+    lines = [np.asarray(line.get_ydata(), dtype=np.float64) for line in axes.lines]
+    values = np.concatenate([line[np.isfinite(line)] for line in lines])
+    positive = values[values > 0.0]
+    if (values < 0.0).any() or not positive.size:
+        if axes.get_yscale() == "log":
+            axes.set_yscale("linear")
+        return
+    bottom, top = float(positive.min()), max(map(_top, lines))
+    bottom, follows = (floor, False) if bottom < floor < top else (bottom, top == positive.max())
+    # Set before the scale, whose own limits would overflow where a line diverges. Where part of a
+    # line is left out, limits must not follow the data any more.
+    limits = _with_margin(bottom, top)
+    axes.set_ylim(*limits)
+    axes.set_yscale("log")
+    axes.set_ylim(*limits, auto=follows)
+
+
+def _top(line: FloatArray) -> float:
+    """Return the largest value, or one far above the first if the line diverges."""
+    positive = line[np.isfinite(line) & (line > 0.0)]
+    if not positive.size:
+        return 0.0
+    highest = float(positive.max())
+    diverges = np.isposinf(line[-1]) or highest > _DIVERGED
+    return min(highest, _FOLLOWED * float(positive[0])) if diverges else highest
+
+
+def _with_margin(bottom: float, top: float) -> tuple[float, float]:
+    """Return the limits of a logarithmic axis, not equal and such that Matplotlib finds ticks."""
+    decades = max(math.log10(top) - math.log10(bottom), 0.0) * _MARGIN or 0.5
+    low, high = math.log10(bottom) - decades, math.log10(top) + decades
+    low, high = min(max(low, -300.0), 99.0), min(max(high, -299.0), 100.0)
+    return 10.0**low, 10.0**high
+
+
+def text_of(variable: xr.DataArray) -> str:
+    """Return the long name of a variable, with its units if it has any."""
+    long_name = variable.attrs.get("long_name", variable.name)
+    units = variable.attrs.get("units", "1")
+    return str(long_name) if units == "1" else f"{long_name} [{units}]"
+
+
+def label(axes: "Axes", across: xr.DataArray, text: str) -> None:
+    """Write what is drawn beside the axes, in as many lines as it takes."""
+    dpi = axes.figure.dpi
+    axes.set_xlabel(_wrapped(text_of(across), axes.bbox.width / dpi, axes.xaxis.label))
+    axes.set_ylabel(_wrapped(text, axes.bbox.height / dpi, axes.yaxis.label))
+
+
+def _wrapped(text: str, inches: float, place: "Text") -> str:
+    """Return the text in as few lines as fit, and these of about the same length."""
+    most = max(20, int(72.0 * inches / (_LETTER * float(place.get_fontsize()))))
+    lines = _lines(text, most)
+    for width in range(max(1, len(text) // max(1, len(lines))), most):
+        narrower = _lines(text, width)
+        if len(narrower) <= len(lines):
+            return "\n".join(narrower)
+    return "\n".join(lines)
+
+
+def _lines(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+
+
+def legend_above(axes: "Axes", columns: int) -> None:
+    """Write the legend above the axes, where it covers nothing."""
+    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns, frameon=False)
