@@ -73,8 +73,11 @@ class FlowLoop(Loop):
         return self._first_number
 
     def _progress(self, show: bool | None) -> Progress:
-        last = self._record_times[-1] if len(self._record_times) else self._first_time
-        return Progress(self._first_time, float(last), show, unit="time")
+        return Progress(self._first_time, self._end, show, unit="time")
+
+    @property
+    def _end(self) -> float:
+        return float(self._record_times[-1]) if len(self._record_times) else self._first_time
 
     @property
     def _place(self) -> float:

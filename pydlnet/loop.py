@@ -56,6 +56,7 @@ class Snapshot(NamedTuple):
     weights: list[NDArray[Any]]
     state: State
     status: str
+    end: float  # the step, or the time of a flow, that the call goes to
 
 
 class Keeper(Protocol):
@@ -181,6 +182,11 @@ class Loop(ABC):
         """Whether an earlier trajectory was not continued at all."""
         earlier = self._setup.earlier
         return earlier is not None and not self._has_moved and ends_at_record(earlier)
+
+    @property
+    def _end(self) -> float:
+        """The step, or the time of a flow, at which the run ends if nothing ends it before."""
+        return self._last_step
 
     def _attributes(self) -> dict[str, Any]:
         """Return attributes of the data that other runs do not have."""
@@ -385,7 +391,7 @@ class Loop(ABC):
             wall_seconds=before + seconds,
             **self._attributes(),
         )
-        return Snapshot(attributes, self._coordinates.weights(layers), state, status)
+        return Snapshot(attributes, self._coordinates.weights(layers), state, status, self._end)
 
     def _labelled(self, records: Block) -> xr.Dataset:
         """Return records as a dataset."""

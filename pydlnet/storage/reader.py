@@ -23,9 +23,11 @@ from .state import state_from_dataset
 __all__ = [
     "FOLDER",
     "Commit",
+    "Look",
     "check_digest",
     "has_commit",
     "is_store",
+    "look",
     "open_store",
     "read_commit",
     "read_origin",
@@ -43,6 +45,28 @@ class Commit(NamedTuple):
     header: dict[str, Any]
     state: xr.Dataset
     tail: dict[str, NDArray[Any]]
+
+
+class Look(NamedTuple):
+    """A store at one moment.
+
+    Attributes
+    ----------
+    trajectory : Trajectory
+        What it had committed.
+    is_running : bool
+        Whether somebody writes it.
+    was_killed : bool
+        Whether its writer is gone without having ended its run.
+    end : float or None
+        The step, or the time of a flow, that the run goes to if nothing ends it before; None if a
+        version has written it that did not say.
+    """
+
+    trajectory: Trajectory
+    is_running: bool
+    was_killed: bool
+    end: float | None
 
 
 def is_store(path: Path) -> bool:
@@ -64,6 +88,31 @@ def has_commit(path: Path) -> bool:
 def open_store(path: Path, *, verify: bool = False) -> Trajectory:
     """Open a store; see `open_trajectory`."""
     path = path.absolute()
+    found, commit = _look(path)
+    if verify:
+        for name, digest in commit.header["digests"].items():
+            column = open_column(path / name)
+            check_digest(column, column.digest(commit.header["n_stored"]), digest)
+    return found.trajectory
+
+
+def look(path: Path) -> Look:
+    """Open a store, and say whether its run goes on, and how far.
+
+    Parameters
+    ----------
+    path : Path
+        Of a store.
+
+    Raises
+    ------
+    ValueError
+        If nothing was committed yet, or it is damaged or of another layout.
+    """
+    return _look(path.absolute())[0]
+
+
+def _look(path: Path) -> tuple[Look, Commit]:
     if not has_commit(path):
         raise ValueError(f"path: the run in {path} has not committed anything yet")
     check_layout(read_origin(path).get("layout"), path)
@@ -71,11 +120,8 @@ def open_store(path: Path, *, verify: bool = False) -> Trajectory:
     is_running = is_locked(path / FOLDER / "lock")
     commit = read_commit(path)
     trajectory = trajectory_of(path, commit, is_running=is_running)
-    if verify:
-        for name, digest in commit.header["digests"].items():
-            column = open_column(path / name)
-            check_digest(column, column.digest(commit.header["n_stored"]), digest)
-    return trajectory
+    was_killed = commit.state.attrs["status"] == "running" and not is_running
+    return Look(trajectory, is_running, was_killed, commit.header.get("end")), commit
 
 
 def check_digest(column: Column, found: bytes, digest: str) -> None:

@@ -312,6 +312,7 @@ class RunStore:
             "attributes": snapshot.attributes,
             "state": state.attrs,
             "stop": describe_stop(self._setup),
+            "end": snapshot.end,
         }
         arrays = {f"state {name}": variable.values for name, variable in state.variables.items()}
         arrays.update({f"tail {name}": rows for name, rows in tail.items()})
