@@ -1,4 +1,4 @@
-"""Files of data as users have them, with wrong bytes: archives, tables, arrays, ratings."""
+"""Files of data as users have them, with wrong bytes: archives, tables, ratings, pictures."""
 
 import io
 import tempfile
@@ -7,10 +7,11 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from pydlnet import datasets
 from pydlnet.cli import sources
-from pydlnet.reproduce import ratings
+from pydlnet.datasets.movielens import ratings_at
 
 from .draws import Draws
 
@@ -20,7 +21,7 @@ FOLDER = Path(tempfile.mkdtemp(prefix="fuzz-"))
 def check(data: bytes) -> None:
     """Read a file of a kind, damaged or made up, and look at what comes out."""
     draws = Draws(data)
-    draws.one_of((gas_archive, gas_lines, rated, table, array, arrays))(draws)
+    draws.one_of((gas_archive, gas_lines, rated, picture, table, array, arrays))(draws)
 
 
 def damaged(content: bytes, draws: Draws) -> bytes:
@@ -80,12 +81,28 @@ def check_gas(path: Path, draws: Draws) -> None:
 
 
 def rated(draws: Draws) -> None:
-    content = b"".join(b"%d\t%d\t%d\t88\n" % (k % 7, k, k % 5) for k in range(20))
-    found = ratings.read(put("u.data", damaged(content, draws)))
-    assert len(found.users) == len(found.items) == len(found.values) >= 10
+    separator = draws.one_of((b"\t", b",", b";", b"::"))
+    lines = [b"%d:%d:%d.5:88\n" % (k % 7, k, k % 5) for k in range(20)]
+    content = b"user:item:value:time\n" * draws.below(2) + b"".join(lines)
+    found = ratings_at(put("u.data", damaged(content.replace(b":", separator), draws)))
+    assert len(found.users) == len(found.items) == len(found.values) >= 1
     assert np.isfinite(found.values).all()
-    assert found.users.max() < found.shape[0]
-    assert found.items.max() < found.shape[1]
+    assert found.users.max() + 1 == found.shape[0] == len(set(found.user_ids))
+    assert found.items.max() + 1 == found.shape[1] == len(set(found.item_ids))
+
+
+@cache
+def photograph(ending: str) -> bytes:
+    memory = io.BytesIO()
+    pixels = np.arange(60, dtype=np.uint8).reshape(5, 4, 3)
+    Image.fromarray(pixels).save(memory, ending)
+    return memory.getvalue()
+
+
+def picture(draws: Draws) -> None:
+    ending = draws.one_of(("png", "jpeg", "tiff", "gif", "bmp", "webp"))
+    problem = datasets.image(put("picture", damaged(photograph(ending), draws)), 0.5, 0)
+    assert 0.0 <= problem.ground_truth.min() <= problem.ground_truth.max() <= 1.0
 
 
 def table(draws: Draws) -> None:

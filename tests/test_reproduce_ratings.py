@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from pydlnet import reproduce
+from pydlnet import datasets, reproduce
 from pydlnet.reproduce import completion, mode_paths, movielens, report, sensing
-from pydlnet.reproduce.ratings import read
 from pydlnet.reproduce.report import Settings
 
 QUIET = Settings(say=lambda line: None)
@@ -23,57 +22,26 @@ def ratings_file(tmp_path_factory):
     return path
 
 
-def test_ratings_are_read_by_the_numbers_that_occur(ratings_file):
-    ratings = read(ratings_file)
-    assert ratings.shape == (12, 8)
-    first = ratings_file.read_text().splitlines()[0].split("\t")
-    assert 10 * ratings.users[0] + 3 == int(first[0])
-    assert 7 * ratings.items[0] + 1 == int(first[1])
-    assert ratings.values[0] == float(first[2])
-    assert ratings.values.size == 72
-
-
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ("1,2,3,4", "1 fields instead of 4"),
-        ("1::2::3::4", "1 fields instead of 4"),
-        ("1\t2\t3", "3 fields instead of 4"),
-        ("one\t2\t3\t4", "invalid literal"),
-        ("1\t2\tgood\t4", "could not convert"),
-        ("1\t2\tnan\t4", "rating is not a number of usual size"),
-        ("1\t2\t1e300\t4", "rating is not a number of usual size"),
-        ("-1\t2\t3\t4", "out of range"),
-        (f"{10**30}\t2\t3\t4", "out of range"),
-        ("3\t1\t3\t\xff", "invalid literal"),
-    ],
-)
-def test_malformed_ratings_are_refused_by_line(line, message, ratings_file, tmp_path):
+def test_few_ratings_are_refused(ratings_file, tmp_path):
     path = tmp_path / "u.data"
-    path.write_text(ratings_file.read_text() + "\n" + line + "\n", encoding="latin-1")
-    with pytest.raises(ValueError, match=f"u.data, line 74: expected .*{message}"):
-        read(path)
+    path.write_text("\n".join(ratings_file.read_text().splitlines()[:9]))
+    with pytest.raises(ValueError, match=r"^ratings: expected at least 10 ratings, got 9"):
+        movielens.part(QUIET, path)
 
 
-def test_files_that_are_no_ratings_are_refused(tmp_path, ratings_file):
-    lines = ratings_file.read_text().splitlines()
+def test_malformed_ratings_are_refused_by_line(ratings_file, tmp_path):
     path = tmp_path / "u.data"
-    path.write_text("\n".join([*lines, lines[4]]))
-    with pytest.raises(ValueError, match=r"line 73: user .* before, in line 5"):
-        read(path)
-    path.write_text("\n".join(lines[:9]))
-    with pytest.raises(ValueError, match="at least 10 ratings, got 9"):
-        read(path)
-    with pytest.raises(ValueError, match=r"expected the file u\.data"):
-        read(tmp_path)
+    path.write_text(ratings_file.read_text() + "1\t2\tgood\t4\n")
+    with pytest.raises(ValueError, match=r"^ratings: .*u\.data, line 73: expected a number, got"):
+        movielens.part(QUIET, path)
 
 
 def test_ratings_are_split_and_compared_with_means(ratings_file):
     plan = movielens.Plan(4, 1500, 1e-2, 8)
     part = movielens.part(QUIET, ratings_file, plan)
-    ratings = read(ratings_file)
-    held_out = movielens._held_out_places(ratings, QUIET.seed)
-    assert held_out.size == 14  # a fifth of 72
+    ratings = datasets.ratings(ratings_file)
+    order = np.random.default_rng(QUIET.seed).permutation(72)
+    held_out = np.sort(order[:14])  # a fifth of 72
     kept = [k for k in range(72) if k not in set(held_out)]
     mean = np.mean(ratings.values[kept])
 

@@ -206,7 +206,8 @@ def reproduce(
     ratings: Annotated[
         Path | None,
         typer.Option(
-            help="For low-rank: the file u.data of MovieLens-100K, which is completed as well.",
+            help="For low-rank: ratings, which are completed as well: MovieLens-100K as "
+            "downloaded, or any table with the columns user, item and value.",
             metavar="FILE",
         ),
     ] = None,

@@ -139,7 +139,8 @@ class Experiment:
             the same shape and conditioning, or for `convergence` a random direction, which is all
             that enters. Every output says which.
         ratings : str or Path, optional
-            The file `u.data` of MovieLens-100K; without it that part is left out.
+            Ratings to complete: MovieLens as downloaded or unpacked, its file `u.data`, or any
+            table that `datasets.ratings` reads; without it that part is left out.
         say : callable, default print
             Gets lines of text that say how far the experiment is, and the table.
 

@@ -1,4 +1,4 @@
-"""Completion of MovieLens-100K, from the file `u.data` that the user has."""
+"""Completion of ratings, such as MovieLens-100K, from a file that the user has."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +11,8 @@ import xarray as xr
 
 from .. import initialization
 from .._validation import FloatArray, IndexArray
+from ..datasets import Ratings
+from ..datasets.movielens import ratings_at
 from ..problems import MatrixCompletion
 from ..recording import Record
 from ..simulate import run
@@ -18,7 +20,6 @@ from ..trajectory import Trajectory
 from . import recovery
 from .drawing import COLORS, panels
 from .experiment import unbroken
-from .ratings import Ratings, read
 from .report import Outcome, Part, Settings
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT", "FULL", "Plan", "part"]
 
 _HELD_OUT = 0.2
+_FEWEST = 10
 _SCALE = 1e-3
 _N_MODES = 10
 _QUANTITIES = ("loss", "held_out_error", "effective_rank", "singular_values")
@@ -72,15 +74,20 @@ def part(settings: Settings, path: Path, plan: Plan | None = None) -> Part:
     settings : Settings
         Grid, seed, threads, and where news go.
     path : Path
-        As in `read`.
+        What `datasets.movielens_100k`, `movielens_1m` or `ratings` reads.
     plan : Plan, optional
         Default: `FULL` or `DEFAULT`, as the settings say.
+
+    Raises
+    ------
+    ValueError
+        If the file is no such file or has fewer than 10 ratings.
     """
     plan = plan or (FULL if settings.full else DEFAULT)
-    ratings = read(path)
+    ratings = _read(path)
     n_users, n_items = ratings.shape
-    held_out = _held_out_places(ratings, settings.seed)
-    problem = _problem(ratings, held_out)
+    _, held_out = ratings.split(_HELD_OUT, settings.seed)
+    problem = ratings.completion(_HELD_OUT, settings.seed)
     settings.say(
         f"movielens: {ratings.values.size:,} ratings of {n_items:,} items by {n_users:,} users"
     )
@@ -103,16 +110,16 @@ def part(settings: Settings, path: Path, plan: Plan | None = None) -> Part:
     return Part("movielens", data, _figure(data), _outcomes(data), used)
 
 
-def _held_out_places(ratings: Ratings, seed: int) -> IndexArray:
-    order = np.random.default_rng(seed).permutation(ratings.values.size)
-    return np.sort(order[: max(1, round(_HELD_OUT * order.size))])
-
-
-def _problem(ratings: Ratings, held_out: IndexArray) -> MatrixCompletion:
-    arrays = ratings.users, ratings.items, ratings.values
-    rows, columns, values = (np.delete(array, held_out) for array in arrays)
-    rest = ratings.users[held_out], ratings.items[held_out], ratings.values[held_out]
-    return MatrixCompletion(ratings.shape, rows, columns, values, rest)
+def _read(path: Path) -> Ratings:
+    try:
+        ratings = ratings_at(path)
+    except (ValueError, TypeError, OSError, ImportError) as error:
+        raise ValueError(f"ratings: {str(error).removeprefix('path: ')}") from error
+    if len(ratings) < _FEWEST:
+        raise ValueError(
+            f"ratings: expected at least {_FEWEST} ratings, got {len(ratings)} in {path}"
+        )
+    return ratings
 
 
 def _width(problem: MatrixCompletion, plan: Plan) -> int:

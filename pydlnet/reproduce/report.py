@@ -116,7 +116,7 @@ class Settings:
     data : Path or None
         The gas sensor archive; None stands for synthetic measurements of the same shape.
     ratings : Path or None
-        `u.data` of MovieLens-100K; without it that part is left out.
+        A file of ratings, such as MovieLens-100K; without it that part is left out.
     say : callable
         Gets a line of text whenever there is news.
 
