@@ -20,6 +20,7 @@ from pydlnet._validation import as_count, as_real, widths_of
 from .config import Config, check_keys
 from .signatures import Section, as_flag, call, find_kind, located, parameters
 from .sources import Source, read
+from .whole_files import WHOLE, WholeFile
 
 __all__ = ["Experiment", "build", "draws"]
 
@@ -109,7 +110,8 @@ def build(config: Config, source: Source | None = None) -> Experiment:
         Naming section and key.
     """
     sections = config.sections
-    source = read(config.data, config.gas) if source is None else source
+    if source is None:
+        source = read(config.data, config.gas, sections["problem"].get("kind") in WHOLE)
     notes: list[str] = []
     problem = _problem(sections["problem"], source, notes)
     weights = _start(sections["start"], problem.shape, source)
@@ -129,12 +131,14 @@ def draws(name: str, section: Section) -> bool:
     """Say whether a section asks for random numbers without giving `rng`."""
     if name == "run":
         return "rng" not in section
-    kinds = _problems() if name == "problem" else _starts()
+    kinds = _problems(WholeFile(None)) if name == "problem" else _starts()
     return "rng" not in section and "rng" in parameters(find_kind(name, section, kinds)[1])
 
 
-def _problems() -> dict[str, Callable[..., Any]]:
+def _problems(whole: WholeFile) -> dict[str, Callable[..., Any]]:
     return {
+        "ratings": whole.ratings,
+        "image": whole.image,
         "TargetMatrix": dln.TargetMatrix,
         "Regression": dln.Regression,
         "whiten": dln.whiten,
@@ -170,7 +174,7 @@ def _starts() -> dict[str, Callable[..., Any]]:
 
 
 def _problem(section: Section, source: Source, notes: list[str]) -> Any:
-    kind, factory = find_kind("problem", section, _problems())
+    kind, factory = find_kind("problem", section, _problems(source.whole))
     own = {"whiten": ("center", "normalize_target"), "Regression": ("center",)}.get(kind, ())
     options = {key: as_flag("problem", key, section.get(key, False)) for key in own}
     keywords = {key: value for key, value in section.items() if key not in ("kind", *own)}

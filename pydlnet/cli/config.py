@@ -14,7 +14,11 @@ from typing import Any
 
 from pydlnet._validation import hint
 
-__all__ = ["SECTIONS", "Config", "check_keys", "load", "nearest"]
+__all__ = ["PUBLISHED", "SECTIONS", "Config", "check_keys", "load", "nearest"]
+
+PUBLISHED = ("gas_sensor", "movielens_100k", "movielens_1m")
+"""Data of publishers that `data` may name in place of a path: functions of `datasets`."""
+
 
 SECTIONS = ("problem", "start", "method", "record", "stop", "run", "output")
 _REQUIRED = ("problem", "start", "method", "run")
@@ -29,7 +33,7 @@ class Config:
     name : str
         Name of the file without its ending.
     data : str, dict of str to str, or None
-        A path, or paths by name.
+        A path, one of `PUBLISHED`, or paths by name.
     gas : str, int or None
         Which gas to read from the gas sensor archive.
     sections : dict of str to dict
@@ -49,7 +53,8 @@ def load(path: Path, settings: Sequence[str] = (), also: Sequence[str] = ()) -> 
     ----------
     path : Path
         TOML file. Relative paths in its `data` are relative to its folder; paths that come from
-        a setting or from an environment variable are relative to the current directory.
+        a setting or from an environment variable are relative to the current directory. A file
+        with a name among `PUBLISHED` is written with its folder, as "./movielens_1m".
     settings : sequence of str
         ``section.key=value``, the value in TOML or, if it is not valid TOML, a string.
     also : sequence of str
@@ -66,7 +71,7 @@ def load(path: Path, settings: Sequence[str] = (), also: Sequence[str] = ()) -> 
         Naming file, section or setting.
     """
     tables = _parse(path)
-    if "data" in tables:
+    if tables.get("data", PUBLISHED[0]) not in PUBLISHED:
         tables["data"] = _map_paths(lambda text: _beside(path, text), tables["data"])
     for setting in settings:
         _apply(tables, setting)
@@ -76,7 +81,9 @@ def load(path: Path, settings: Sequence[str] = (), also: Sequence[str] = ()) -> 
     missing = [name for name in _REQUIRED if not sections[name]]
     if missing:
         raise ValueError(f"{path.name}: the section [{missing[0]}] is missing")
-    data = _map_paths(_absolute, tables["data"]) if "data" in tables else None
+    data = tables.get("data")
+    if data is not None and data not in PUBLISHED:
+        data = _map_paths(_absolute, data)
     return Config(path.stem, data, tables.get("gas"), sections)
 
 

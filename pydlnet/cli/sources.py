@@ -1,4 +1,4 @@
-"""Data files of an experiment: .npy, .npz, .csv and the gas sensor archive."""
+"""Data of an experiment: .npy, .npz, .csv, the gas sensor archive, ratings, pictures."""
 
 import csv
 import io
@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 
 from pydlnet import datasets
 
-from .config import nearest
+from .config import PUBLISHED, nearest
+from .whole_files import WholeFile
 
 __all__ = ["Source", "read"]
+
+_GAS = "gas_sensor"
 
 _SINGLE = ""
 """Name of an array whose file gives it none."""
@@ -29,11 +32,16 @@ class Source:
         Arrays, or columns of a table.
     place : str
         The file they come from, for messages.
+    whole : str, optional
+        A file, or a name among `PUBLISHED`, of which problems are made as a whole.
     """
 
-    def __init__(self, arrays: Mapping[str, NDArray[Any]], place: str) -> None:
+    def __init__(
+        self, arrays: Mapping[str, NDArray[Any]], place: str, whole: str | None = None
+    ) -> None:
         self._arrays = dict(arrays)
         self._place = place
+        self.whole = WholeFile(whole)
 
     def default(self, argument: str) -> NDArray[Any]:
         """Return the array named like the argument, or the one of a file that names none.
@@ -115,7 +123,9 @@ class Source:
         return self._arrays[name]
 
 
-def read(data: str | Mapping[str, str] | None, gas: str | int | None = None) -> Source:
+def read(
+    data: str | Mapping[str, str] | None, gas: str | int | None = None, whole: bool = False
+) -> Source:
     """Read the data files of an experiment.
 
     Parameters
@@ -123,9 +133,12 @@ def read(data: str | Mapping[str, str] | None, gas: str | int | None = None) -> 
     data : str, mapping of str to str, or None
         Path of a .npy file (one array), of a .npz file (arrays by name), of a .csv file (columns
         by name; one matrix if the first line is numbers), of the gas sensor archive or its folder
-        (``inputs`` and ``outputs``), or paths of files with one array each by name.
+        (``inputs`` and ``outputs``), or paths of files with one array each by name; or
+        "gas_sensor", which is downloaded.
     gas : str or int, optional
         Gas to read from the gas sensor archive; default ethanol.
+    whole : bool, default False
+        Whether the problem is made of a whole file, see `WholeFile`, and of no arrays.
 
     Returns
     -------
@@ -137,28 +150,37 @@ def read(data: str | Mapping[str, str] | None, gas: str | int | None = None) -> 
     ValueError
         If a file is missing, broken or of an unknown kind.
     """
-    if gas is not None and not (isinstance(data, str) and _is_gas_archive(Path(data))):
+    if gas is not None and (whole or not (isinstance(data, str) and _is_gas_archive(data))):
         raise ValueError("gas: only for data from the gas sensor archive (a .zip file or a folder)")
+    if whole:
+        if not isinstance(data, str):
+            raise ValueError("data: expected the path of a file, as problem.kind asks for")
+        return Source({}, data, data)
     if data is None:
         return Source({}, "the file, which has no `data` either")
     if isinstance(data, str):
-        return Source(_read_file(Path(data), gas), data)
-    return Source({name: _only(Path(path)) for name, path in data.items()}, "`data`")
+        return Source(_read_file(data, gas), data)
+    return Source({name: _only(path) for name, path in data.items()}, "`data`")
 
 
-def _only(path: Path) -> NDArray[Any]:
+def _only(path: str) -> NDArray[Any]:
     arrays = _read_file(path, None)
     if len(arrays) != 1:
         raise ValueError(f"data: expected one array in {path}, got {', '.join(arrays)}")
     return next(iter(arrays.values()))
 
 
-def _read_file(path: Path, gas: str | int | None) -> dict[str, NDArray[Any]]:
-    if not path.exists():
+def _read_file(data: str, gas: str | int | None) -> dict[str, NDArray[Any]]:
+    path = Path(data)
+    if data in PUBLISHED:
+        if data != _GAS:
+            raise ValueError(f'data: {data} goes with [problem] kind = "ratings"')
+    elif not path.exists():
         hint = "; the gas sensor archive is at https://doi.org/10.24432/C5MK6M"
-        raise ValueError(f"data: no file {str(path)!r}{hint if path.suffix == '.zip' else ''}")
-    if _is_gas_archive(path):
-        inputs, outputs = datasets.gas_sensor(path, "ethanol" if gas is None else gas)
+        raise ValueError(f"data: no file {data!r}{hint if path.suffix == '.zip' else ''}")
+    if _is_gas_archive(data):
+        chosen = "ethanol" if gas is None else gas
+        inputs, outputs = datasets.gas_sensor(None if data == _GAS else path, chosen)
         return {"inputs": inputs, "outputs": outputs}
     readers = {".npy": _read_numpy, ".npz": _read_numpy, ".csv": _read_csv}
     if path.suffix.lower() not in readers:
@@ -168,8 +190,8 @@ def _read_file(path: Path, gas: str | int | None) -> dict[str, NDArray[Any]]:
     return readers[path.suffix.lower()](path)
 
 
-def _is_gas_archive(path: Path) -> bool:
-    return path.suffix.lower() == ".zip" or path.is_dir()
+def _is_gas_archive(data: str) -> bool:
+    return data == _GAS or Path(data).suffix.lower() == ".zip" or Path(data).is_dir()
 
 
 def _read_numpy(path: Path) -> dict[str, NDArray[Any]]:

@@ -13,8 +13,9 @@ import numpy as np
 import pydlnet as dln
 
 from .build import build, draws
-from .config import Config
+from .config import PUBLISHED, Config
 from .sources import Source, read
+from .whole_files import WHOLE
 
 __all__ = ["Data", "data_of", "put", "run_point"]
 
@@ -39,8 +40,13 @@ class Data:
 
 
 def data_of(config: Config) -> Data:
-    """Return the data files of an experiment, with their digest."""
+    """Return the data files of an experiment, with their digest.
+
+    Published data count by name: they never change.
+    """
     paths = config.data
+    if isinstance(paths, str) and paths in PUBLISHED:
+        return Data(hashlib.sha256(paths.encode()).hexdigest(), config.gas, paths)
     named = paths.items() if isinstance(paths, dict) else [("", paths)] if paths else []
     digest = hashlib.sha256()
     for name, path in sorted(named):
@@ -97,7 +103,8 @@ def run_point(
         if draws(name, tables[name]) and (name != "run" or "batch_size" in tables["method"]):
             tables[name]["rng"] = seed
     config = Config("sweep", data.paths, data.gas, tables)
-    source = _source(json.dumps(data.paths), data.gas, data.digest)
+    kind = tables["problem"].get("kind")
+    source = _source(json.dumps(data.paths), data.gas, data.digest, kind in WHOLE)
     return build(config, source).execute(progress=False)
 
 
@@ -119,6 +126,6 @@ def put(tables: dict[str, dict[str, Any]], key: str, value: Any) -> None:
 
 
 @functools.lru_cache(maxsize=1)
-def _source(paths: str, gas: str | int | None, digest: str) -> Source:
+def _source(paths: str, gas: str | int | None, digest: str, whole: bool) -> Source:
     """Read the data once in each process."""
-    return read(json.loads(paths), gas)
+    return read(json.loads(paths), gas, whole)
