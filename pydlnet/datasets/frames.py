@@ -35,7 +35,7 @@ def from_parquet(path: Path, columns: Columns) -> Table:
         If the file is damaged.
     """
     try:
-        import pyarrow  # noqa: F401
+        import pyarrow
     except ImportError:
         raise ImportError(
             "path: reading Parquet needs pyarrow: pip install 'pydlnet[parquet]'"
@@ -46,7 +46,10 @@ def from_parquet(path: Path, columns: Columns) -> Table:
         frame = pd.read_parquet(path, engine="pyarrow")
     except Exception as error:  # pyarrow lets out whatever wrong bytes come to
         raise ValueError(f"path: cannot read {path}: {error}") from None
-    return from_frame(frame, columns, str(path))
+    try:
+        return from_frame(frame, columns, str(path))
+    except pyarrow.ArrowException as error:  # of text that is decoded when it is looked at
+        raise ValueError(f"path: cannot read {path}: {error}") from None
 
 
 def from_frame(frame: pd.DataFrame, columns: Columns, name: str) -> Table:

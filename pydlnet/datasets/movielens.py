@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._validation import as_path
 from .archives import base_name, existing, opened
 from .downloads import Remote, fetch
 from .rated import Ratings, from_table
@@ -154,9 +155,10 @@ def ratings_at(path: str | os.PathLike[str], **options: Any) -> Ratings:
     **options : object
         Keywords of `ratings`, for a table alone.
     """
-    location = existing(path, _SMALL.remote.page)
-    if location.is_file() and location.suffix.lower() != ".zip":
+    location = as_path(path, "path")
+    if not location.is_dir() and location.suffix.lower() != ".zip":
         return ratings(location, **options)
+    existing(location, _SMALL.remote.page)
     if options:
         raise ValueError(f"{', '.join(options)}: for tables only, {location} is none")
     with opened(location, _SMALL.remote.page, _is_known) as files:

@@ -145,11 +145,11 @@ def _problem(picture: FloatArray, known: Any) -> MatrixCompletion:
 
 def _brightness(channels: FloatArray) -> FloatArray:
     if channels.shape[2] == 1:
-        grey: FloatArray = channels[:, :, 0]
-        return grey
-    red, green, blue = np.moveaxis(channels, 2, 0)
+        return np.ascontiguousarray(channels[:, :, 0])
+    red, green, blue = (channels[:, :, k] for k in range(3))
     # So written, a grey pixel keeps its value to the last bit, and white is 1.
-    return np.clip(green + _RED * (red - green) + _BLUE * (blue - green), 0.0, 1.0)
+    grey = green + _RED * (red - green) + _BLUE * (blue - green)
+    return np.clip(grey, 0.0, 1.0)
 
 
 def _channels(location: Path, longest: int | None) -> FloatArray:
