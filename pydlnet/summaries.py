@@ -86,7 +86,8 @@ def _loss_range(data: xr.Dataset) -> str:
 def losses_in_memory(data: xr.Dataset) -> list[float]:
     """Return the losses of a run, some of them if they are many, none if a file has them."""
     loss = data.variables.get("loss")
-    if loss is None or not loss._in_memory or loss.ndim != 1:
+    # xarray has no public word for it; without this one no curve is drawn.
+    if loss is None or not getattr(loss, "_in_memory", False) or loss.ndim != 1:
         return []
     values: list[float] = loss.values[:: max(1, loss.size // _POINTS)].tolist()
     return values
