@@ -306,6 +306,7 @@ def ready(weights):
     print("ready", flush=True)
     return 0.0
 
+dln.run  # loaded before time counts
 begin = time.perf_counter()
 trajectory = dln.run(
     dln.TargetMatrix(np.ones((3, 3))), dln.init.identity((3, 3, 3)), {method},
