@@ -16,7 +16,7 @@ from ..simulate import LARGEST_STEP, _check_knowledge
 from .canonical import canonical, text
 from .definition import Definition
 from .ensemble_job import EnsembleJob, shape_of
-from .grid import Axis, Grid
+from .grid import Axis, Grid, as_labels
 from .launch import Computed, launch
 from .opened import Sweep
 from .options import as_options
@@ -176,11 +176,8 @@ def _column(given: Any, kind: type, name: str) -> _Column:
 
 def _several(given: Any, name: str, kind: str) -> _Column:
     if isinstance(given, Mapping):
-        labels = list(given)
+        labels = as_labels(given, name)
         values = list(given.values())
-        for key in labels:
-            if not isinstance(key, str | int | float):
-                raise TypeError(f"{name}: expected strings or numbers as labels, got {_brief(key)}")
     elif is_sequence(given):
         values = list(given)
         labels = list(range(len(values)))

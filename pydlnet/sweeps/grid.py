@@ -13,7 +13,7 @@ import numpy as np
 from .._validation import _brief
 from .canonical import canonical, check_text, label, plain, text
 
-__all__ = ["LAYOUT", "Axis", "Grid", "as_grid", "grid_from_dict"]
+__all__ = ["LAYOUT", "Axis", "Grid", "as_grid", "as_labels", "grid_from_dict"]
 
 # Of folders and records; it enters the name of every point.
 LAYOUT = 1
@@ -184,8 +184,7 @@ def _axis(name: Any, values: Any) -> Axis:
     texts = [text(canonical(value, f"{where}[{i}]")) for i, value in enumerate(parts)]
     _check_different(texts, parts, where)
     if labelled:
-        labels = [_label_given(key, where) for key in values]
-        _check_different([str(label) for label in labels], labels, f"{where}: labels")
+        labels = as_labels(values, where)
     else:
         labels = _distinct([label(value) for value in parts])
     return Axis(
@@ -256,6 +255,13 @@ def _check_different(texts: Sequence[str], values: Sequence[Any], where: str) ->
                 f"{where}: expected different values, got the same in places {first} and {i}: "
                 f"{label(values[i])}"
             )
+
+
+def as_labels(keys: Iterable[Any], where: str) -> list[Any]:
+    """Return the keys of a mapping of values, which have to differ when they are written down."""
+    labels = [_label_given(key, where) for key in keys]
+    _check_different([str(label) for label in labels], labels, f"{where}: labels")
+    return labels
 
 
 def _label_given(key: Any, where: str) -> Any:

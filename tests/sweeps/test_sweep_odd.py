@@ -116,6 +116,13 @@ def test_grids_that_are_refused(grid, message, store):
     assert not store.exists()
 
 
+def test_labels_of_ensembles_are_checked_as_well(store):
+    rates = {1: dln.GradientDescent(0.1), "1": dln.GradientDescent(0.2)}
+    start = dln.init.balanced([2, 2, 2], scale=0.1, rng=0)
+    with pytest.raises(ValueError, match="methods: labels: expected different values, got the sa"):
+        dln.sweep_ensemble(dln.TargetMatrix(np.eye(2)), start, rates, n_steps=1, store=store)
+
+
 def test_what_a_function_does_to_its_parameters_changes_no_other_point(store):
     def spoil(target, options, factor):
         target *= factor
