@@ -47,15 +47,14 @@ templates_path = ["_templates"]
 autosummary_generate = True
 autodoc_typehints = "none"  # numpydoc's type slots say more: shapes, dtypes and ranges
 autodoc_member_order = "bysource"
-numpydoc_show_class_members = (
-    False  # the template of classes lists them, with their docstrings
-)
+# The template of classes lists members, with their docstrings.
+numpydoc_show_class_members = False
 
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
 mpl.rcParams.update({"figure.dpi": 100, "savefig.dpi": 100})
-os.environ.setdefault("TQDM_DISABLE", "1")
+os.environ.setdefault("TQDM_DISABLE", "1")  # no progress bars among what scripts print
 sphinx_gallery_conf = {
     "examples_dirs": ["results", "numbers", str(EXAMPLES)],
     "gallery_dirs": ["gallery/results", "gallery/numbers", "gallery/examples"],
