@@ -18,13 +18,14 @@ BESIDE = ("pydlnet.problems", "pydlnet.methods", "pydlnet.sweeps", "pydlnet.repr
 
 
 def public_modules() -> Iterator[tuple[str, ModuleType]]:
-    """Yield public modules under the names that users give them."""
-    yield "pydlnet", pydlnet
+    """Yield public modules, each once, under the names that users give them."""
+    modules = {"pydlnet": pydlnet}
     for name in pydlnet.__all__:
         if inspect.ismodule(value := getattr(pydlnet, name)):
-            yield f"pydlnet.{name}", value
+            modules[f"pydlnet.{name}"] = value
     for name in BESIDE:
-        yield name, importlib.import_module(name)
+        modules.setdefault(name, importlib.import_module(name))
+    yield from modules.items()
 
 
 def public_names() -> Iterator[tuple[str, str, Any]]:
