@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import pydlnet as dln
 
@@ -33,6 +34,20 @@ def test_the_example_prints_what_the_readme_says(tmp_path):
     # Other instruction sets and later versions of pandas may differ in spaces, not in numbers.
     assert result.stdout.split() == expected.split()
     assert (tmp_path / "completion.png").stat().st_size < 100_000
+
+
+@pytest.mark.slow
+def test_the_photograph_is_recovered_at_depth_2_and_3(tmp_path):
+    code = ROOT / "examples" / "photograph.py"
+    result = subprocess.run(
+        [sys.executable, str(code)], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+    errors = [float(text) for text in re.findall(r"unseen pixels ([0-9.]+)", result.stdout)]
+    assert len(errors) == 3
+    assert errors[0] > 0.35  # what was not seen stays black
+    assert errors[1] < errors[2] < 0.15
+    assert result.stdout.count("converged") == 3
+    assert (tmp_path / "photograph.png").stat().st_size > 100_000
 
 
 def test_the_readme_runs_its_ensemble():
