@@ -50,8 +50,25 @@ def test_the_photograph_is_recovered_at_depth_2_and_3(tmp_path):
     assert (tmp_path / "photograph.png").stat().st_size > 100_000
 
 
+def test_the_readme_runs_its_ratings(tmp_path, monkeypatch, capsys):
+    (code,) = (block for block in blocks("python") if "datasets.ratings" in block)
+    monkeypatch.chdir(tmp_path)
+    films, who = ["Alien", "Brazil", "Casablanca"], ["ann", "bob", "cem", "dora"]
+    lines = [
+        f"{1 + (i + j) % 5};{film};{name}"
+        for i, film in enumerate(films)
+        for j, name in enumerate(who)
+    ]
+    Path("ratings.csv").write_text("\n".join(["stars;film;who", *lines]), encoding="utf-8")
+    names = {}
+    exec(code.replace("5000", "200"), names)
+    predicted = names["predicted"]
+    assert predicted.shape == (4, 3)
+    assert capsys.readouterr().out.endswith(f"{predicted[0, 0]}\n")
+
+
 def test_the_readme_runs_its_ensemble():
-    _, code, _ = blocks("python")
+    (code,) = (block for block in blocks("python") if "run_ensemble" in block)
     names = {"np": np, "dln": dln, "target": np.eye(10)}
     exec(code, names)
     assert {"converged", "finished"} <= set(names["ensemble"].status)
