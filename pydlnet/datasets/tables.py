@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,23 +88,33 @@ def from_text(
         header = any(isinstance(column, str) for column in columns) or _is_header(
             [first[position] for position in positions], f"{name}, line {number}"
         )
-    rows = [] if header else [(number, first)]
-    rows.extend(lines)
-    if not rows:
+    rest = lines if header else itertools.chain([(number, first)], lines)
+    numbers, (users, items, values) = _columns(rest, positions)
+    if not numbers:
         raise ValueError(f"path: {name} has no line but the names of the columns")
 
     def place(row: int) -> str:
-        return f"{name}, line {rows[row][0]}"
+        return f"{name}, line {numbers[row]}"
 
-    users, items, values = (
-        [fields[position].strip() for _, fields in rows] for position in positions
-    )
     return Table(
         _identifiers(users, "user", place),
         _identifiers(items, "item", place),
         _numbers(values, place),
         place,
     )
+
+
+def _columns(
+    lines: Iterable[tuple[int, list[str]]], positions: Sequence[int]
+) -> tuple[list[int], list[list[str]]]:
+    """Return the numbers of the lines, and of each column what is in it."""
+    numbers: list[int] = []
+    columns: list[list[str]] = [[] for _ in positions]
+    for number, fields in lines:
+        numbers.append(number)
+        for texts, position in zip(columns, positions, strict=True):
+            texts.append(fields[position].strip())
+    return numbers, columns
 
 
 def _decoded(content: bytes, name: str) -> str:
