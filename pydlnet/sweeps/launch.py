@@ -191,8 +191,8 @@ def _follow(
             first = str(error).partition("\n")[0]
             why = first or "what they had was cancelled, as when a scheduler goes away"
             raise RuntimeError(
-                f"the workers are gone ({why.rstrip('. ')}): {done} of {total} points are done and "
-                "kept; launch the sweep again to go on"
+                f"the workers are gone ({why.rstrip('. ')}): at least {done} of {total} points are "
+                "done and kept; launch the sweep again to go on"
             ) from error
 
 
