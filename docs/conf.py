@@ -1,16 +1,20 @@
 """Configuration of Sphinx. Nothing here needs a network."""
 
+import inspect
 import os
 import shutil
 import sys
 from pathlib import Path
 
 import matplotlib as mpl
+from numpydoc.xref import DEFAULT_LINKS
 
 import pydlnet
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE / "_extensions")]
+
+from public_names import public_names  # noqa: E402
 
 # The gallery runs scripts where they are. What the examples write must not land among them.
 EXAMPLES = HERE / "_build" / "examples"
@@ -49,6 +53,15 @@ autodoc_typehints = "none"  # numpydoc's type slots say more: shapes, dtypes and
 autodoc_member_order = "bysource"
 # The template of classes lists members, with their docstrings.
 numpydoc_show_class_members = False
+# The classes of the package are links where they stand for a type. Other words are none: numpydoc's
+# own links lead to other sites, whose names a build without a network cannot look up.
+numpydoc_xref_param_type = True
+numpydoc_xref_ignore = "all"
+numpydoc_xref_aliases = {word: word for word in DEFAULT_LINKS} | {
+    name: f"{module}.{name}"
+    for module, name, value in public_names()
+    if inspect.isclass(value)
+}
 
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True

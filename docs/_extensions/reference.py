@@ -9,6 +9,7 @@ from docutils.nodes import Element
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.config import Config
+from sphinx.environment import BuildEnvironment
 
 from public_names import public_modules, public_names
 
@@ -87,15 +88,22 @@ def write_pages(app: Sphinx, config: Config) -> None:
     _write(folder / "index.rst", f"{_INDEX}{pages}\n")
 
 
-def leave_as_code(
-    app: Sphinx, env: Any, node: pending_xref, content: Element
+def find_or_leave(
+    app: Sphinx, env: BuildEnvironment, node: pending_xref, content: Element
 ) -> Element | None:
-    """Show what stands between single backticks as code if it is no name of the reference."""
-    return content if node["reftype"] == "obj" else None
+    """Look for a name in single backticks in the whole package; leave any other as code."""
+    if node["reftype"] != "obj":
+        return None
+    target = f"pydlnet.{node['reftarget']}"
+    domain = env.get_domain("py")
+    found = domain.resolve_xref(
+        env, node["refdoc"], app.builder, "obj", target, node, content
+    )
+    return content if found is None else found
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Write the pages as soon as there is a configuration."""
     app.connect("config-inited", write_pages)
-    app.connect("missing-reference", leave_as_code)
+    app.connect("missing-reference", find_or_leave)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
