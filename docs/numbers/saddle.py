@@ -64,10 +64,10 @@ panels[1].set(
 
 # %%
 # Up to the saddle all four agree to rounding. Afterwards the order of the rows alone, which changes
-# nothing on paper, moves the escape by hundreds of steps; so does another instruction set
-# (``PYDLNET_ISA``). None of these runs is more right than the others: the path through a saddle is
-# a property of the arithmetic, not of the problem. On one machine each of them comes out with the
-# same bits every time.
+# nothing on paper, moves the escape by hundreds of steps; another instruction set
+# (``PYDLNET_ISA``) moves it, too. None of these runs is more right than the others: the path
+# through a saddle is a property of the arithmetic, not of the problem. On one machine each of them
+# comes out with the same bits every time.
 #
 # Someone who wants to see the saddle itself asks for ``exact_compression="rank"``; someone who
 # wants the escape to mean something starts off the saddle, by as much as they can defend.
