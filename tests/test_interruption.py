@@ -64,7 +64,7 @@ def slowly(*arguments):
 
 {{module}}.to_dataset = slowly
 threading.Thread(target={{function}}, daemon=True).start()
-time.sleep(0.2)
+time.sleep(1.5)  # its first record has loaded Dask, where there is one
 """
     for module, function in [("loop", "endless"), ("ensembles", "endless_ensemble")]:
         result = isolated(code.replace("{module}", module).replace("{function}", function))
