@@ -23,6 +23,11 @@ _SWEEP_EXIT_CODES = (
     "or the workers are gone; 130 interrupted with Ctrl-C. What is done is kept in any case."
 )
 
+_WATCH_EXIT_CODES = (
+    "Exit codes: 0 the run has ended; 1 it diverged, was interrupted or killed; 2 bad input, or "
+    "the store is damaged; 130 left with Ctrl-C."
+)
+
 app = typer.Typer(
     name="pydlnet",
     help="Trajectories of gradient descent over deep linear networks.",
@@ -235,6 +240,43 @@ def show(
     from .show import show_path
 
     raise typer.Exit(show_path(path))
+
+
+@app.command(epilog=_WATCH_EXIT_CODES)
+def watch(
+    path: Annotated[
+        Path,
+        typer.Argument(
+            help="The store of a run (run with store=PATH, or output.store in an experiment file), "
+            "which may not be there yet.",
+            metavar="PATH.zarr",
+        ),
+    ],
+    interval: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds between two looks; 1 in a terminal and 10 elsewhere if not given.",
+            min=0.1,
+            metavar="SECONDS",
+        ),
+    ] = None,
+    wait: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds to wait for a store that is not there yet; any time if not given.",
+            min=0.0,
+            metavar="SECONDS",
+        ),
+    ] = None,
+) -> None:
+    """Follow a run in the terminal: loss, effective rank, speed, time left.
+
+    Ends when the run has ended. Outside of a terminal it prints a line for what is new. The run
+    does not notice: Ctrl-C leaves it running.
+    """
+    from .watch import watch_path
+
+    raise typer.Exit(watch_path(path, interval, wait))
 
 
 @app.command()

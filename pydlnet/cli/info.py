@@ -19,6 +19,7 @@ _NEEDED = (
     "h5netcdf",
     "h5py",
     "matplotlib",
+    "rich",
     "tqdm",
     "typer",
     "joblib",
