@@ -24,6 +24,7 @@ from .problems import (
     whiten,
 )
 from .recording import Record, Stop, log_spaced
+from .reports import report
 from .simulate import run
 from .storage import open_trajectory as open
 from .sweeps import Sweep, open_sweep, sweep, sweep_ensemble
@@ -62,6 +63,7 @@ __all__ = [
     "open",
     "open_sweep",
     "plot",
+    "report",
     "reproduce",
     "run",
     "run_ensemble",

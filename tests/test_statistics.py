@@ -6,7 +6,7 @@ import reference
 from helpers import assert_close, assert_same_bits, assert_same_run, network, orthogonal, path
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_compression import EVERYTHING, METHODS, assert_agree, both
+from compressed_pairs import EVERYTHING, METHODS, assert_agree, both
 
 import pydlnet as dln
 from pydlnet import _core

@@ -1,4 +1,4 @@
-"""The command line: `pydlnet demo`, `run`, `reproduce`, `show` and `info`."""
+"""The command line: `pydlnet run`, `sweep`, `reproduce`, `report`, `watch`, `show`, ..."""
 
 from .app import main
 

@@ -242,6 +242,49 @@ def show(
     raise typer.Exit(show_path(path))
 
 
+@app.command()
+def report(
+    path: Annotated[
+        Path,
+        typer.Argument(
+            help="What a run saved, a .nc file or a .zarr folder, or keeps in a store; the data of "
+            "an ensemble as a .nc file; or a sweep's folder."
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", help="Page to write; replaced if it exists.", metavar="HTML"
+        ),
+    ] = Path("report.html"),
+    experiment: Annotated[
+        Path | None,
+        typer.Option(
+            help="The experiment file of the run: with its problem, theory is laid over the "
+            "measurement, and the page says how the run is repeated.",
+            metavar="FILE.toml",
+        ),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Replace a key of the experiment file, as it was for the run. May be repeated.",
+        ),
+    ] = None,
+    title: Annotated[str | None, typer.Option(help="Heading of the page.", metavar="TEXT")] = None,
+) -> None:
+    """Write one page about a run, an ensemble or a sweep, which opens offline in any browser.
+
+    It has the recorded curves, the end-to-end matrix with a slider over the steps, what theory
+    says, parameters, versions, and how to repeat it. Needs pip install "pydlnet[report]".
+    """
+    from .report import report_path
+
+    raise typer.Exit(report_path(path, output, experiment, settings or [], title))
+
+
 @app.command(epilog=_WATCH_EXIT_CODES)
 def watch(
     path: Annotated[

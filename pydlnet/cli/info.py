@@ -26,7 +26,7 @@ _NEEDED = (
     "cloudpickle",
 )
 _ALGEBRA = "statistics instead of samples, cut widths; run --dry-run and show say what applies"
-_OPTIONAL = ("zarr", "distributed", "torch", "jax", "scikit-learn", "pandas")
+_OPTIONAL = ("zarr", "distributed", "bokeh", "torch", "jax", "scikit-learn", "pandas")
 
 
 def print_info() -> int:

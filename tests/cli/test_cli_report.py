@@ -1,0 +1,37 @@
+"""`pydlnet report`."""
+
+import pytest
+from experiment_file import BASIC
+
+
+@pytest.fixture
+def saved(call, write):
+    """Run the basic experiment and return its file."""
+    file = write()
+    assert call("run", file)[0] == 0
+    return file
+
+
+def test_a_page_about_a_run(call, saved, tmp_path):
+    code, out, err = call("report", "try.nc", "-o", "page.html")
+    assert (code, err) == (0, "")
+    assert out.startswith("wrote page.html, ")
+    assert "<h1>try.nc</h1>" in (tmp_path / "page.html").read_text()
+
+
+def test_the_experiment_file_gives_problem_and_command(call, saved, tmp_path):
+    assert call("report", "try.nc", "--experiment", saved, "--set", "run.n_steps=999")[0] == 0
+    page = (tmp_path / "report.html").read_text()
+    assert "Theory is not compared" not in page
+    assert f"pydlnet run {saved} --set run.n_steps=999" in page
+    assert "target = [[1.0, 0.0], [0.0, 0.5]]" in page
+
+
+def test_what_is_refused(call, saved, write):
+    assert call("report", "nothing.nc") == (2, "", "error: no file or folder 'nothing.nc'\n")
+    assert "expected --experiment" in call("report", "try.nc", "--set", "data=x")[2]
+    other = write(BASIC, ("[0.0, 0.5]", "[0.0, 0.6]"), name="other.toml")
+    code, _, err = call("report", "try.nc", "--experiment", other)
+    assert code == 2
+    assert "problem: expected the one of the trajectory" in err
+    assert call("report", "try.nc", "-o", "page.pdf")[0] == 2
