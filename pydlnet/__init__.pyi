@@ -1,6 +1,7 @@
 from . import baselines, chain, datasets, metrics, reproduce, theory
 from . import initialization as init
 from . import plots as plot
+from . import torch as torch  # not in __all__, as it needs PyTorch
 from ._version import VERSION as __version__
 from .ensembles import EnsembleTrajectory, run_ensemble
 from .flows import GradientFlow

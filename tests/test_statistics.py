@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import reference
+from compressed_pairs import EVERYTHING, METHODS, assert_agree, both
 from helpers import assert_close, assert_same_bits, assert_same_run, network, orthogonal, path
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from compressed_pairs import EVERYTHING, METHODS, assert_agree, both
 
 import pydlnet as dln
 from pydlnet import _core

@@ -1,0 +1,385 @@
+"""PyTorch: layers read and built, and the fused pass as a module, against autograd's own."""
+
+import copy
+import doctest
+import io
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+from helpers import assert_close, network
+from torch import nn
+
+import pydlnet as dln
+from pydlnet import _core
+
+SHAPES = [(4, 3), (1, 1), (4, 1, 3), (5, 6, 7, 2), (3, *[8] * 5, 3), (20, 2, 20)]
+DTYPES = [torch.float32, torch.float64]
+MANY = 200  # samples, so that the core is called
+
+
+def chained(widths, dtype=torch.float64, seed=0):
+    return dln.torch.ChainedLinear(network(widths, seed=seed)).to(dtype)
+
+
+def plain(model):
+    """Return the Sequential with the same layers."""
+    return dln.torch.to_sequential(dln.torch.weights(model))
+
+
+def gradients(model, inputs, cotangent):
+    """Return outputs, and the gradients in inputs and layers."""
+    inputs = inputs.detach().requires_grad_()
+    outputs = model(inputs)
+    return [outputs, *torch.autograd.grad(outputs, [inputs, *model.parameters()], cotangent)]
+
+
+def compare(actual, expected, dtype):
+    tolerance = 1e-12 if dtype == torch.float64 else 1e-4
+    for a, e in zip(actual, expected, strict=True):
+        assert a.dtype == e.dtype
+        assert a.shape == e.shape
+        torch.testing.assert_close(a, e, rtol=tolerance, atol=tolerance * 10)
+
+
+# -- Layers and modules --
+
+
+def test_weights_are_copies_of_all_layers_in_order():
+    first, second, third, fourth = (nn.Linear(3, 3, bias=False) for _ in range(4))
+    inner = nn.Sequential(second, nn.Identity(), nn.Sequential(third))
+    model = nn.Sequential(first, inner, dln.torch.ChainedLinear([np.eye(3, dtype=np.float32)]))
+    layers = dln.torch.weights(nn.Sequential(*model, fourth))
+    expected = [first.weight, second.weight, third.weight, torch.eye(3), fourth.weight]
+    for layer, weight in zip(layers, expected, strict=True):
+        np.testing.assert_array_equal(layer, weight.detach().numpy())
+        layer[:] = 7.0
+        assert not torch.any(weight == 7.0)
+
+
+def test_a_module_that_comes_twice_is_two_layers():
+    layer = nn.Linear(3, 3, bias=False)
+    assert len(dln.torch.weights(nn.Sequential(layer, layer))) == 2
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_sequential_gives_its_weights_back(dtype):
+    weights = network((4, 3, 5), dtype=dtype)
+    model = dln.torch.to_sequential(weights)
+    assert [type(child) for child in model] == [nn.Linear, nn.Linear]
+    assert all(child.bias is None for child in model)
+    for layer, weight in zip(dln.torch.weights(model), weights, strict=True):
+        assert layer.dtype == dtype
+        np.testing.assert_array_equal(layer, weight)
+    with torch.no_grad():
+        model[0].weight.zero_()
+    assert np.any(weights[0] != 0.0)
+
+
+def test_building_a_module_leaves_random_numbers_alone():
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    dln.torch.ChainedLinear(network((4, 3)))
+    assert torch.equal(torch.rand(3), expected)
+
+
+class Residual(nn.Sequential):
+    def forward(self, inputs):
+        return inputs + super().forward(inputs)
+
+
+class Doubling(nn.Linear):
+    def forward(self, inputs):
+        return 2.0 * super().forward(inputs)
+
+
+NO_NETWORKS = [
+    (nn.Sequential(nn.Linear(3, 3, bias=False), nn.Linear(3, 2)), ValueError, r"model\[1\].*bias"),
+    (nn.Sequential(nn.Sequential(nn.ReLU())), TypeError, r"model\[0\]\[0\].*got ReLU"),
+    (nn.Sequential(Doubling(3, 3, bias=False)), TypeError, r"model\[0\].*got Doubling"),
+    (nn.Sequential(Residual()), TypeError, r"model\[0\].*got Residual"),
+    (nn.Conv1d(3, 3, 1), TypeError, "model: .*Conv1d"),
+    (nn.Sequential(), ValueError, "at least one layer"),
+    (nn.Linear(3, 3, bias=False, dtype=torch.bfloat16), TypeError, r"model.weight.*bfloat16"),
+    (nn.Linear(3, 3, bias=False, device="meta"), ValueError, r"model.weight.*meta"),
+    (nn.LazyLinear(3, bias=False), TypeError, "model.*LazyLinear"),
+    (
+        nn.Sequential(nn.Linear(3, 3, bias=False), nn.Linear(4, 3, bias=False)),
+        ValueError,
+        r"model\[1\].*\(3, 3\).*\(3, 4\)",
+    ),
+    ([np.eye(3)], TypeError, "model.*list"),
+]
+
+
+@pytest.mark.parametrize(("model", "error", "message"), NO_NETWORKS)
+def test_what_is_no_linear_network_is_refused_by_name(model, error, message):
+    with pytest.raises(error, match=message):
+        dln.torch.weights(model)
+
+
+@pytest.mark.parametrize("build", [dln.torch.to_sequential, dln.torch.ChainedLinear])
+def test_what_is_no_chain_is_refused(build):
+    with pytest.raises(ValueError, match=r"weights\[1\]"):
+        build([np.eye(3), np.eye(4)])
+    with pytest.raises(ValueError, match="nan"):
+        build([np.full((3, 3), np.nan)])
+    with pytest.raises(TypeError, match="float16"):
+        build([np.eye(3, dtype=np.float16)])
+
+
+# -- The chained module --
+
+# PyTorch's own forward differentiation scripts its rules.
+scripting = pytest.mark.filterwarnings("ignore:.torch.jit.script. is:DeprecationWarning")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("widths", SHAPES)
+@pytest.mark.parametrize("n_samples", [0, 1, 7, 300])
+def test_outputs_and_gradients_are_those_of_the_layers(widths, n_samples, dtype):
+    model = chained(widths, dtype)
+    generator = torch.Generator().manual_seed(1)
+    inputs = torch.randn(n_samples, widths[0], dtype=dtype, generator=generator)
+    cotangent = torch.randn(n_samples, widths[-1], dtype=dtype, generator=generator)
+    compare(gradients(model, inputs, cotangent), gradients(plain(model), inputs, cotangent), dtype)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (2, 0), (2, 3, 4)])
+def test_inputs_may_have_any_leading_shape(shape):
+    model = chained((4, 3, 2))
+    inputs = torch.randn(*shape, 4, dtype=torch.float64)
+    compare([model(inputs)], [plain(model)(inputs)], torch.float64)
+
+
+def test_memory_may_be_laid_out_in_any_way():
+    model = chained((4, 6, 4))
+    model.get_submodule("1").weight = nn.Parameter(
+        model.get_submodule("1").weight.detach().T.clone().T
+    )
+    inputs = torch.randn(4, 200, 3, dtype=torch.float64)[:, ::2].permute(1, 2, 0)
+    cotangent = torch.randn(4, dtype=torch.float64).expand(100, 3, 4)
+    for views in (inputs, inputs[..., ::2].repeat(1, 1, 2), torch.flip(inputs, (0,))):
+        compare(
+            gradients(model, views, cotangent),
+            gradients(plain(model), views, cotangent),
+            torch.float64,
+        )
+
+
+@pytest.mark.parametrize(("n_samples", "is_called"), [(10, False), (MANY, True)])
+def test_the_core_is_called_where_that_pays(n_samples, is_called, monkeypatch):
+    calls = []
+
+    def watched(layers, gradient, pull=_core.chain_gradients):
+        calls.append(gradient.shape)
+        return pull(layers, gradient)
+
+    monkeypatch.setattr(_core, "chain_gradients", watched)
+    chained((3, 4, 2))(torch.ones(n_samples, 3, dtype=torch.float64)).sum().backward()
+    assert calls == [(2, 3)] * is_called
+
+
+@scripting
+@pytest.mark.parametrize("n_samples", [2, 80])
+def test_derivatives_of_first_and_second_order_pass_the_checks_of_pytorch(n_samples):
+    model = chained((3, 4, 5, 2))
+    inputs = torch.randn(n_samples, 3, dtype=torch.float64, requires_grad=True)
+    names = [name for name, _ in model.named_parameters()]
+
+    def outputs(inputs, *layers):
+        return torch.func.functional_call(model, dict(zip(names, layers, strict=True)), inputs)
+
+    arguments = (inputs, *model.parameters())
+    assert torch.autograd.gradcheck(outputs, arguments, check_forward_ad=True)
+    assert torch.autograd.gradgradcheck(outputs, arguments, fast_mode=True)
+
+
+@scripting
+def test_the_transforms_of_pytorch_see_through_it():
+    model = chained((3, 4, 2))
+    layers = {name: layer.detach() for name, layer in model.named_parameters()}
+    inputs = torch.randn(3, MANY, 3, dtype=torch.float64)
+
+    def loss(of):
+        return lambda layers, x: torch.func.functional_call(of, layers, x).pow(2).sum()
+
+    for transform in (
+        lambda f: torch.func.vmap(torch.func.grad(f), (None, 0)),  # one gradient a batch
+        lambda f: torch.func.hessian(f),
+        lambda f: torch.func.jacfwd(f),
+    ):
+        actual = transform(loss(model))(layers, inputs)
+        expected = transform(loss(plain(model)))(layers, inputs)
+        torch.testing.assert_close(actual, expected)
+
+
+def test_only_what_is_wanted_is_differentiated():
+    model = chained((3, 4, 2))
+    inputs = torch.randn(MANY, 3, dtype=torch.float64)
+    with torch.no_grad():
+        assert not model(inputs).requires_grad
+    frozen = copy.deepcopy(model)
+    frozen.get_submodule("0").weight.requires_grad_(False)
+    frozen(inputs).sum().backward()
+    model(inputs).sum().backward()
+    assert frozen.get_submodule("0").weight.grad is None
+    assert torch.equal(frozen.get_submodule("1").weight.grad, model.get_submodule("1").weight.grad)
+    model.requires_grad_(False)
+    assert not model(inputs).requires_grad
+    inputs.requires_grad_()
+    compare(
+        torch.autograd.grad(model(inputs).sum(), inputs),
+        torch.autograd.grad(plain(model)(inputs).sum(), inputs),
+        torch.float64,
+    )
+
+
+def test_a_layer_may_be_used_twice():
+    model = chained((3, 3, 3))
+    model.get_submodule("1").weight = model.get_submodule("0").weight
+    inputs = torch.randn(MANY, 3, dtype=torch.float64)
+    (actual,) = torch.autograd.grad(model(inputs).pow(2).sum(), list(model.parameters()))
+    weight = model.get_submodule("0").weight
+    (expected,) = torch.autograd.grad((inputs @ weight.T @ weight.T).pow(2).sum(), weight)
+    torch.testing.assert_close(actual, expected)
+
+
+def test_numbers_that_are_not_finite_go_where_they_lead():
+    model = chained((3, 4, 2))
+    with torch.no_grad():
+        model.get_submodule("0").weight[0, 0] = torch.nan
+    assert model(torch.ones(MANY, 3, dtype=torch.float64)).isnan().all()
+
+
+# -- State, copies, threads, compilation --
+
+
+def test_the_state_is_that_of_a_sequential():
+    model, other = chained((4, 3, 2), seed=1), chained((4, 3, 2), seed=2)
+    sequential = plain(other)
+    assert list(model.state_dict()) == ["0.weight", "1.weight"]
+    sequential.load_state_dict(model.state_dict())
+    other.load_state_dict(sequential.state_dict())
+    assert_close(dln.torch.weights(other), dln.torch.weights(model), 0.0)
+
+
+def test_copies_and_pickles_are_the_module():
+    model = chained((4, 3, 2))
+    inputs = torch.randn(MANY, 4, dtype=torch.float64)
+    file = io.BytesIO()
+    torch.save(model, file)
+    file.seek(0)
+    copies = [
+        copy.deepcopy(model),
+        pickle.loads(pickle.dumps(model)),
+        torch.load(file, weights_only=False),
+    ]
+    for other in copies:
+        assert torch.equal(other(inputs), model(inputs))
+        with torch.no_grad():
+            other.get_submodule("0").weight.zero_()
+        assert model(inputs).abs().sum() > 0.0
+
+
+def test_threads_do_not_disturb_each_other():
+    model = chained((20, 30, 10))
+    batches = [torch.randn(200, 20, dtype=torch.float64) for _ in range(16)]
+    ones = torch.ones(200, 10, dtype=torch.float64)
+    expected = [gradients(model, batch, ones) for batch in batches]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda batch: gradients(model, batch, ones), batches))
+    for a, e in zip(found, expected, strict=True):
+        assert all(torch.equal(x, y) for x, y in zip(a, e, strict=True))
+
+
+def test_a_compiled_module_computes_the_same():
+    model = chained((4, 3, 2))
+    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
+    inputs = torch.randn(MANY, 4, dtype=torch.float64)
+    ones = torch.ones(MANY, 2, dtype=torch.float64)
+    compare(gradients(compiled, inputs, ones), gradients(model, inputs, ones), torch.float64)
+
+
+def test_training_is_gradient_descent():
+    rng = np.random.default_rng(0)
+    inputs, outputs = rng.standard_normal((50, 4)), rng.standard_normal((50, 3))
+    weights = network((4, 5, 3), scale=0.5)
+    model = dln.torch.ChainedLinear(weights)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    for _ in range(20):
+        optimizer.zero_grad()
+        residual = model(torch.from_numpy(inputs)) - torch.from_numpy(outputs)
+        (0.5 * residual.pow(2).sum(1).mean()).backward()
+        optimizer.step()
+    method = dln.GradientDescent(0.05)
+    trajectory = dln.run(dln.Regression(inputs, outputs), weights, method, n_steps=20)
+    assert_close(dln.torch.weights(model), trajectory.weights, 1e-12)
+
+
+# -- What is refused --
+
+
+def ones(*shape, **options):
+    return torch.ones(*shape, **{"dtype": torch.float64, **options})
+
+
+WRONG_INPUTS = [
+    (ones(5, 4, dtype=torch.float16), TypeError, "inputs: .*float16"),
+    (ones(5, 4, dtype=torch.bfloat16), TypeError, "inputs: .*bfloat16"),
+    (ones(5, 4, dtype=torch.int64), TypeError, "inputs: .*int64"),
+    (ones(5, 4, dtype=torch.complex128), TypeError, "inputs: .*complex128"),
+    (ones(5, 4, dtype=torch.float32), TypeError, "layer 1: .*float32 like inputs.*float64"),
+    (ones(5, 4, device="meta"), ValueError, "inputs: .*CPU.*meta"),
+    (ones(5, 4).to_sparse(), TypeError, "inputs: .*sparse"),
+    (ones(5, 3), ValueError, r"inputs: .*\(\.\.\., 4\).*\(5, 3\)"),
+    (torch.tensor(1.0, dtype=torch.float64), ValueError, r"inputs: .*\(\)"),
+    (np.ones((5, 4)), TypeError, "inputs: .*ndarray"),
+]
+
+
+@pytest.mark.parametrize(("inputs", "error", "message"), WRONG_INPUTS)
+def test_wrong_inputs_are_refused_by_name(inputs, error, message):
+    with pytest.raises(error, match=message):
+        chained((4, 3, 2))(inputs)
+
+
+@pytest.mark.parametrize("change", [lambda m: m.half(), lambda m: m.to("meta")])
+def test_layers_that_the_core_cannot_read_are_refused(change):
+    model = change(chained((4, 3, 2)))
+    with pytest.raises((TypeError, ValueError), match=r"layer 1: .*(float16|meta)"):
+        model(ones(5, 4))
+
+
+def test_automatic_half_precision_is_refused():
+    with torch.autocast("cpu", dtype=torch.bfloat16), pytest.raises(TypeError, match="autocast"):
+        chained((4, 3, 2))(ones(5, 4))
+
+
+def test_a_module_that_is_no_layer_is_refused():
+    model = chained((4, 3, 2))
+    model.add_module("2", nn.ReLU())
+    with pytest.raises(TypeError, match=r"ChainedLinear\[2\].*ReLU"):
+        model(ones(5, 4))
+
+
+# -- Without PyTorch --
+
+
+def test_pytorch_is_loaded_when_it_is_used(isolated):
+    code = "import sys, pydlnet; assert 'torch' not in sys.modules; pydlnet.torch.weights"
+    result = isolated(code + "; assert 'torch' in sys.modules")
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_missing_library_is_named_with_its_extra(isolated):
+    result = isolated("import sys; sys.modules['torch'] = None; import pydlnet; pydlnet.torch")
+    assert "ImportError: pydlnet.torch needs PyTorch" in result.stderr
+    assert "pydlnet[torch]" in result.stderr
+
+
+def test_the_examples_of_the_docstrings_run():
+    assert doctest.testmod(dln.torch).failed == 0
