@@ -1,7 +1,8 @@
 from . import baselines, chain, datasets, metrics, reproduce, theory
 from . import initialization as init
 from . import plots as plot
-from . import torch as torch  # not in __all__, as it needs PyTorch
+from . import sklearn as sklearn  # not in __all__, as it needs scikit-learn
+from . import torch as torch  # the same with PyTorch
 from ._version import VERSION as __version__
 from .ensembles import EnsembleTrajectory, run_ensemble
 from .flows import GradientFlow
