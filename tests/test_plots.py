@@ -1,11 +1,8 @@
 """Pictures: what is drawn, on which axes, and that nothing global changes."""
 
-import itertools
-
 import numpy as np
 import pytest
 import xarray as xr
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 import pydlnet as dln
@@ -272,6 +269,12 @@ def test_long_labels_are_broken_and_not_cut():
         assert box.y1 <= figure.bbox.y1
 
 
+@pytest.mark.parametrize("draw", [dln.plot.loss, dln.plot.singular_values])
+def test_a_run_without_records(draw):
+    with pytest.raises(ValueError, match="trajectory: expected at least one record, got none"):
+        draw(dataset().isel(step=slice(0)))
+
+
 def test_axes_of_a_part_of_a_figure():
     parts = Figure().subfigures(1, 2)
     assert dln.plot.loss(dataset(), parts[0].add_subplot()).get_ylabel() == "the loss"
@@ -290,6 +293,8 @@ def test_an_unknown_quantity_has_a_hint():
         dln.plot.quantity(recorded_run(), "lose")
     with pytest.raises(ValueError, match="name: expected numbers over step, got 'status'"):
         dln.plot.quantity(xr.Dataset({"status": ("step", ["a", "b"])}), "status")
+    with pytest.raises(ValueError, match="name: expected a quantity that is one variable"):
+        dln.plot.quantity(recorded_run(), "singular_vectors")
     with pytest.raises(TypeError, match="name: expected the name of a quantity, got int"):
         dln.plot.quantity(recorded_run(), 3)
 
@@ -360,46 +365,3 @@ def test_singular_values_of_several_runs_are_refused():
 def test_truth_that_is_no_matrix(truth):
     with pytest.raises((ValueError, TypeError), match="truth: "):
         dln.plot.singular_values(dataset(), truth=truth)
-
-
-# Machado, Oliveira & Fernandes 2009, doi:10.1109/TVCG.2009.113: how linear RGB is seen without one
-# kind of cone.
-SEEN_WITHOUT = {
-    "protan": [
-        [0.152286, 1.052583, -0.204868],
-        [0.114503, 0.786281, 0.099216],
-        [-0.003882, -0.048116, 1.051998],
-    ],
-    "deutan": [
-        [0.367322, 0.860646, -0.227968],
-        [0.280085, 0.672501, 0.047413],
-        [-0.011820, 0.042940, 0.968881],
-    ],
-    "tritan": [
-        [1.255528, -0.076749, -0.178779],
-        [-0.078411, 0.930809, 0.147602],
-        [0.004733, 0.691367, 0.303900],
-    ],
-}
-
-
-def lab(linear):
-    """CIELAB of linear sRGB."""
-    to_xyz = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
-    x, y, z = np.cbrt((np.asarray(to_xyz) @ linear) / [0.9505, 1.0, 1.089])
-    return np.array([116.0 * y - 16.0, 500.0 * (x - y), 200.0 * (y - z)])
-
-
-@pytest.mark.parametrize("kind", [None, *SEEN_WITHOUT])
-def test_any_two_colours_of_lines_are_seen_as_different(kind):
-    axes = Figure().add_subplot()
-    for _ in range(7):
-        dln.plot.loss(dataset(), axes)
-    colors = np.array([to_rgb(line.get_color()) for line in axes.lines])
-    linear = np.where(colors <= 0.04045, colors / 12.92, ((colors + 0.055) / 1.055) ** 2.4)
-    seen = linear if kind is None else np.clip(linear @ np.transpose(SEEN_WITHOUT[kind]), 0.0, 1.0)
-    points = [lab(color) for color in seen]
-    distances = [np.linalg.norm(a - b) for a, b in itertools.combinations(points, 2)]
-    assert min(distances) > 10.0  # 2.3 is just noticeable
-    styles = {(line.get_color(), str(line.get_linestyle())) for line in axes.lines}
-    assert len(styles) == 7

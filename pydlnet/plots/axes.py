@@ -42,6 +42,8 @@ def as_axes(ax: "Axes | None") -> "Axes":
 
 def across_of(data: xr.Dataset, x: str | None) -> xr.DataArray:
     """Return the steps of the records, or their times, which is the default of a flow."""
+    if data.sizes.get("step") == 0:
+        raise ValueError("trajectory: expected at least one record, got none")
     if x is None:
         method = json.loads(data.attrs.get("method", "{}"))
         is_flow = method.get("kind") == "GradientFlow" and "time" in data.coords

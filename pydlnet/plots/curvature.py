@@ -1,6 +1,7 @@
 """The ends of the Hessian's spectrum beside what gradient descent can follow."""
 
 import json
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -88,7 +89,9 @@ def sharpness(
         axes.plot(across.values, variable.values, **styled(style, kwargs))
     label(axes, across, "eigenvalues of the Hessian of the loss in all layers")
     if limit is not None:
-        axes.plot(across.values, limit, color="0.35", linestyle=(0, (4, 3)), label=text)
+        axes.plot(
+            across.values, limit, color="0.35", linestyle=(0, (4, 3)), label=textwrap.fill(text, 50)
+        )
         _follow_up_to(axes, _HIGHEST * float(np.max(limit[np.isfinite(limit)], initial=0.0)))
     legend_above(axes, columns=3 if len(text) < _LONG else 1)
     return axes

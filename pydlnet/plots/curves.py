@@ -135,8 +135,10 @@ def numbers_of(data: xr.Dataset, name: str, argument: str) -> xr.DataArray:
     """Return what a run recorded under a name, of a quantity or of its variable."""
     if not isinstance(name, str):
         raise TypeError(f"name: expected the name of a quantity, got {type(name).__name__}")
-    group = QUANTITIES.get(name, ())
-    variable = group[0].name if len(group) == 1 else name
+    group = QUANTITIES.get(name)
+    if group is not None and len(group) != 1:
+        raise ValueError(f"name: expected a quantity that is one variable, got {name!r}")
+    variable = name if group is None else group[0].name
     if variable not in data.variables and name not in QUANTITIES:
         known = [str(other) for other in data.data_vars if "step" in data[other].dims]
         raise ValueError(

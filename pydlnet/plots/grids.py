@@ -174,10 +174,10 @@ def _medians(
         return np.where(np.isfinite(values), values, np.nan), reasons
     have = np.isfinite(values)
     medians = np.median(np.where(have, values, np.inf), axis=-1)
-    common = np.empty(medians.shape, dtype=object)
-    for place in np.ndindex(*medians.shape):
+    common = np.full(medians.shape, None, dtype=object)
+    for place in map(tuple, np.argwhere(~np.isfinite(medians))):
         ends = reasons[place][~have[place]].tolist()
-        common[place] = max(ends, key=ends.count, default="")
+        common[place] = max(ends, key=ends.count)
     return np.where(np.isfinite(medians), medians, np.nan), common
 
 
