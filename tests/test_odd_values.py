@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from helpers import network
 from hypothesis import given
@@ -92,7 +93,21 @@ CALLS = {
     ),
     "metrics.effective_rank": (dln.metrics.effective_rank, {"matrix": TARGET}),
     "metrics.imbalance": (dln.metrics.imbalance, {"weights": WEIGHTS}),
-    "gas_sensor": (dln.datasets.gas_sensor, {"path": "nothing.zip", "gas": "ethanol"}),
+    "gas_sensor": (
+        lambda path, gas: dln.datasets.gas_sensor("no.zip" if path is None else path, gas),
+        {"path": "nothing.zip", "gas": "ethanol"},  # None would be a download
+    ),
+    "ratings": (
+        dln.datasets.ratings,
+        {
+            "path": pd.DataFrame({"user": ["a", "b"], "item": [1, 2], "value": [0.5, 1.0]}),
+            **{"user": 0, "item": "item", "value": 2, "separator": None, "duplicates": "last"},
+        },
+    ),
+    "image": (
+        dln.datasets.image,
+        {"path": "nothing.png", "fraction": 0.3, "rng": 0, "color": True, "size": 3},
+    ),
     "open": (dln.open, {"path": "nothing.nc"}),
 }
 
@@ -146,7 +161,7 @@ def test_what_is_refused_names_the_argument(name, data):
     assert any(message.startswith(known) or f" {known}:" in message for known in good), message
 
 
-@pytest.mark.parametrize("name", set(CALLS) - {"gas_sensor", "open"})
+@pytest.mark.parametrize("name", set(CALLS) - {"gas_sensor", "image", "open"})
 def test_the_good_values_are_good(name):
     function, good = CALLS[name]
     function(**good)
