@@ -6,6 +6,7 @@ import importlib
 import json
 import logging
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
@@ -262,7 +263,24 @@ def _workers(
     import joblib
 
     with joblib.parallel_config(backend={"threads": "threading", "processes": "loky"}[backend]):
+        if backend == "processes":
+            with _leaving_ctrl_c_to_us():
+                joblib.Parallel(n_jobs=count)(joblib.delayed(int)() for _ in range(count))
         yield {"n_jobs": count}
+
+
+@contextlib.contextmanager
+def _leaving_ctrl_c_to_us() -> Iterator[None]:
+    """Start processes that do not hear of Ctrl-C, which a terminal sends to all that it shows.
+
+    They would say where it hit them, each for itself. What they do is ended by this process, which
+    hears of it when they have been started.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which they inherit
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager

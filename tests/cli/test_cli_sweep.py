@@ -1,8 +1,11 @@
 """``pydlnet sweep``, and what ``show`` says of its folder."""
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -164,3 +167,30 @@ raise SystemExit(main(["sweep", {str(path)!r}, "--jobs", "2", "--set", {output!r
     )
     assert done.returncode == 130, done.stderr
     assert "interrupted, 6 points: 6 missing; go on with --resume" in done.stderr
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_a_terminal_is_heard_by_one_process(write, tmp_path):
+    """A terminal sends it to all, also to workers that are still importing."""
+    endless = (("loss = 1e-6", "seconds = 1e6"), ("n_steps = 1000", "n_steps = 1_000_000_000_000"))
+    path = write(BASIC + GRID, *endless)
+    output = tmp_path / "out"
+    flags = ["--jobs", "2", "--backend", "processes", "--set", f"output.path={output}"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "pydlnet", "sweep", str(path), *flags],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            deadline = time.monotonic() + 60
+            while not (output / "sweep.json").exists() and time.monotonic() < deadline:
+                time.sleep(0.05)
+            time.sleep(0.3)
+            os.killpg(process.pid, signal.SIGINT)
+            _, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    assert errors == "interrupted, 6 points: 6 missing; go on with --resume\n"
