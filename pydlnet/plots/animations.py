@@ -58,6 +58,17 @@ def animate_end_to_end(
     ------
     ValueError, TypeError
         If the matrix was not recorded, or an argument is not as above.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pydlnet as dln
+    >>> problem = dln.TargetMatrix(np.diag([3.0, 1.0]))
+    >>> start = dln.init.balanced((2, 2, 2), scale=0.1, rng=0)
+    >>> record = dln.Record("end_to_end", every=50)
+    >>> trajectory = dln.run(problem, start, dln.GradientDescent(0.1), n_steps=200, record=record)
+    >>> animation = dln.plot.animate_end_to_end(trajectory, target=problem.target)
+    >>> animation.save("run.gif", writer="pillow")
     """
     from matplotlib.animation import FuncAnimation
 

@@ -75,6 +75,19 @@ def sharpness(
     References
     ----------
     .. [1] J. Cohen, S. Kaur, Y. Li, J. Z. Kolter and A. Talwalkar, ICLR 2021. arXiv:2103.00065
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pydlnet as dln
+    >>> problem = dln.TargetMatrix(np.diag([3.0, 1.0]))
+    >>> start = dln.init.balanced((2, 2, 2), scale=0.1, rng=0)
+    >>> record = dln.Record("sharpness", every=5)
+    >>> trajectory = dln.run(problem, start, dln.GradientDescent(0.1), n_steps=200, record=record)
+    >>> axes = dln.plot.sharpness(trajectory)
+    >>> axes.figure.savefig("picture.png")
+    >>> axes.get_xlabel()
+    'number of updates taken'
     """
     data = dataset_of(trajectory, "trajectory")
     names = [name for name in _NAMES if name in data.variables]

@@ -50,6 +50,19 @@ def loss(
     ------
     ValueError, TypeError
         If the loss was not recorded, or an argument is not as above.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pydlnet as dln
+    >>> problem = dln.TargetMatrix(np.diag([3.0, 1.0]))
+    >>> start = dln.init.balanced((2, 2, 2), scale=0.1, rng=0)
+    >>> record = dln.Record("loss", every=5)
+    >>> trajectory = dln.run(problem, start, dln.GradientDescent(0.1), n_steps=200, record=record)
+    >>> axes = dln.plot.loss(trajectory)
+    >>> axes.figure.savefig("picture.png")
+    >>> axes.get_yscale()
+    'log'
     """
     return quantity(trajectory, "loss", ax, x=x, **kwargs)
 
@@ -79,6 +92,19 @@ def effective_rank(
     ------
     ValueError, TypeError
         If it was not recorded, or an argument is not as above.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pydlnet as dln
+    >>> problem = dln.TargetMatrix(np.diag([3.0, 1.0]))
+    >>> start = dln.init.balanced((2, 2, 2), scale=0.1, rng=0)
+    >>> record = dln.Record("effective_rank", every=5)
+    >>> trajectory = dln.run(problem, start, dln.GradientDescent(0.1), n_steps=200, record=record)
+    >>> axes = dln.plot.effective_rank(trajectory)
+    >>> axes.figure.savefig("picture.png")
+    >>> len(axes.lines)
+    1
     """
     return quantity(trajectory, "effective_rank", ax, x=x, **kwargs)
 
@@ -122,6 +148,19 @@ def quantity(
     ValueError, TypeError
         If it was not recorded or does not consist of numbers over `step`, or an argument is not as
         above.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pydlnet as dln
+    >>> problem = dln.TargetMatrix(np.diag([3.0, 1.0]))
+    >>> start = dln.init.balanced((2, 2, 2), scale=0.1, rng=0)
+    >>> record = dln.Record("stable_rank", every=5)
+    >>> trajectory = dln.run(problem, start, dln.GradientDescent(0.1), n_steps=200, record=record)
+    >>> axes = dln.plot.quantity(trajectory, "stable_rank")
+    >>> axes.figure.savefig("picture.png")
+    >>> axes.get_ylabel()
+    '||W||_F^2 / ||W||_2^2'
     """
     data = dataset_of(trajectory, "trajectory")
     variable = numbers_of(data, name, "trajectory")

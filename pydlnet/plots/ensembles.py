@@ -78,6 +78,19 @@ def ensemble(
     step would otherwise be a median of one. An infinite value, such as the loss of a diverged run,
     is larger than all others; the median is interpolated between two values, and infinite if the
     larger one is. A value that is not defined (the singular values of a diverged run) is left out.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pydlnet as dln
+    >>> problem = dln.TargetMatrix(np.diag([3.0, 1.0]))
+    >>> start = dln.init.balanced((2, 2, 2), scale=0.1, rng=0)
+    >>> starts = [dln.init.balanced((2, 2, 2), scale=0.1, rng=seed) for seed in range(5)]
+    >>> runs = dln.run_ensemble(problem, starts, dln.GradientDescent(0.1), n_steps=200)
+    >>> axes = dln.plot.ensemble(runs, "loss")
+    >>> axes.figure.savefig("picture.png")
+    >>> axes.get_xlabel()
+    'number of updates taken'
     """
     data = dataset_of(ensemble, "ensemble")
     variable = numbers_of(data, name, "ensemble")

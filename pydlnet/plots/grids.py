@@ -77,6 +77,17 @@ def heat_map(
     ------
     ValueError, TypeError
         If there is no such variable, it has other dimensions, or an argument is not as above.
+
+    Examples
+    --------
+    >>> import pydlnet as dln
+    >>> def product(a, b):
+    ...     return {"product": a * b}
+    >>> result = dln.sweep(product, {"a": [1, 2], "b": [3, 4, 5]}, store="products")
+    >>> axes = dln.plot.heat_map(result, "product", x="a", y="b")
+    >>> axes.figure.savefig("picture.png")
+    >>> axes.get_xlabel(), axes.get_ylabel()
+    ('a', 'b')
     """
     data = dataset_of(sweep, "sweep")
     variable = _of_points(data, name)

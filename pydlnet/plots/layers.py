@@ -43,6 +43,19 @@ def imbalance(
     ------
     ValueError, TypeError
         If it was not recorded, the network has a single layer, or an argument is not as above.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pydlnet as dln
+    >>> problem = dln.TargetMatrix(np.diag([3.0, 1.0]))
+    >>> start = dln.init.balanced((2, 2, 2), scale=0.1, rng=0)
+    >>> record = dln.Record("imbalance", every=5)
+    >>> trajectory = dln.run(problem, start, dln.GradientDescent(0.1), n_steps=200, record=record)
+    >>> axes = dln.plot.imbalance(trajectory)
+    >>> axes.figure.savefig("picture.png")
+    >>> len(axes.lines)  # one for each pair of neighbouring layers
+    1
     """
     data = dataset_of(trajectory, "trajectory")
     variable = recorded(data, "imbalance", ["imbalance"], "trajectory")
@@ -79,6 +92,19 @@ def layer_norms(
     ------
     ValueError, TypeError
         If they were not recorded, or an argument is not as above.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pydlnet as dln
+    >>> problem = dln.TargetMatrix(np.diag([3.0, 1.0]))
+    >>> start = dln.init.balanced((2, 2, 2), scale=0.1, rng=0)
+    >>> record = dln.Record("layer_norms", every=5)
+    >>> trajectory = dln.run(problem, start, dln.GradientDescent(0.1), n_steps=200, record=record)
+    >>> axes = dln.plot.layer_norms(trajectory)
+    >>> axes.figure.savefig("picture.png")
+    >>> len(axes.lines)
+    2
     """
     data = dataset_of(trajectory, "trajectory")
     variable = recorded(data, "layer_norm", ["layer_norms"], "trajectory")

@@ -79,6 +79,19 @@ def overlay(
     ValueError, TypeError
         If nothing is predicted, with the reasons; if the quantity was not recorded, or an argument
         is not as above.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pydlnet as dln
+    >>> problem = dln.TargetMatrix(np.diag([3.0, 1.0]))
+    >>> start = dln.init.balanced((2, 2, 2), scale=0.1, rng=0)
+    >>> record = dln.Record(["loss", "end_to_end"], every=5)
+    >>> trajectory = dln.run(problem, start, dln.GradientDescent(0.1), n_steps=200, record=record)
+    >>> axes = dln.plot.overlay(trajectory)
+    >>> axes.figure.savefig("picture.png")
+    >>> axes.get_xlabel()
+    'number of updates taken'
     """
     curves = _CURVES[as_choice(quantity, "quantity", list(_CURVES))]
     name = _MEASURED[quantity]

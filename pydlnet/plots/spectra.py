@@ -68,6 +68,19 @@ def singular_values(
         `modes` is less than 1.
     TypeError
         If an argument is not as above.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pydlnet as dln
+    >>> problem = dln.TargetMatrix(np.diag([3.0, 1.0]))
+    >>> start = dln.init.balanced((2, 2, 2), scale=0.1, rng=0)
+    >>> record = dln.Record("singular_values", every=5)
+    >>> trajectory = dln.run(problem, start, dln.GradientDescent(0.1), n_steps=200, record=record)
+    >>> axes = dln.plot.singular_values(trajectory, truth=problem.target)
+    >>> axes.figure.savefig("picture.png")
+    >>> axes.get_xlabel()
+    'number of updates taken'
     """
     data = dataset_of(trajectory, "trajectory")
     found = recorded(data, "singular_value", ["singular_values"], "trajectory")
