@@ -141,6 +141,11 @@ def movielens_1m(path: str | os.PathLike[str] | None = None) -> Ratings:
     ----------
     .. [1] F. M. Harper, J. A. Konstan, "The MovieLens Datasets: History and Context", ACM
        Transactions on Interactive Intelligent Systems 5 (2015) 19:1-19:19, doi:10.1145/2827872.
+
+    Examples
+    --------
+    >>> from pydlnet import datasets
+    >>> problem = datasets.movielens_1m().completion(held_out=0.2, rng=0)  # doctest: +SKIP
     """
     return _read(_LARGE, path)
 
