@@ -1,6 +1,9 @@
-"""Complete a photograph from two fifths of its pixels, at depth 1, 2 and 3.
+"""
+Completing a photograph
+=======================
 
-    python examples/photograph.py [PICTURE]
+A photograph from two fifths of its pixels, at depth 1, 2 and 3:
+``python examples/photograph.py [PICTURE]``.
 
 Nothing but depth differs. A matrix of its own (depth 1) learns the pixels that it sees and nothing
 of the others. Two or three layers learn the large modes of the picture first, and with them the
