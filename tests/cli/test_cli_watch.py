@@ -66,7 +66,7 @@ class Terminal:
 
     def __init__(self, *arguments, **variables):
         self._master, slave = pty.openpty()
-        environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "80", **variables}
+        environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "300", **variables}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "pydlnet", "watch", *map(str, arguments)],
             stdin=slave,
@@ -161,7 +161,7 @@ def test_a_reader_that_goes_away_ends_it(store, writer):
 
 
 def test_it_waits_for_a_store(store):
-    terminal = Terminal(store, "--interval", "0.1")
+    terminal = Terminal(store, "--interval", "0.2")
     terminal.read("waiting for a run to begin")
     small_run(store)
     assert terminal.end() == 0
