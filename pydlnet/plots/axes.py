@@ -15,7 +15,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.text import Text
 
-__all__ = ["across_of", "as_axes", "label", "legend_above", "prepare", "text_of", "to_log_scale"]
+__all__ = [
+    "across_of",
+    "are_even",
+    "as_axes",
+    "label",
+    "legend_above",
+    "prepare",
+    "text_of",
+    "to_log_scale",
+]
 
 # A line that comes here diverges, and is followed so far above its start.
 _DIVERGED = 1e30
@@ -63,13 +72,14 @@ def prepare(ax: "Axes | None", across: xr.DataArray) -> "Axes":
     places = across.transpose(..., "step").values.reshape(-1, across.sizes["step"])[0]
     places = places[np.isfinite(places)]
     positive = places[places > 0]
-    if axes.get_xscale() == "linear" and positive.size and not _are_even(places):
+    if axes.get_xscale() == "linear" and positive.size and not are_even(places):
         first = float(positive[0]) if places.dtype.kind == "f" else 1.0
         axes.set_xscale("symlog", linthresh=first, linscale=0.3)
     return axes
 
 
-def _are_even(places: NDArray[Any]) -> bool:
+def are_even(places: NDArray[Any]) -> bool:
+    """Say whether places lie at equal distances."""
     # The last one is recorded wherever the run ends.
     distances = np.diff(places[:-1])
     return bool(np.allclose(distances, distances[:1], rtol=1e-6, atol=0.0))

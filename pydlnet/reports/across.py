@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from .._validation import FloatArray
-from ..plots import _are_even
+from ..plots.axes import are_even
 
 __all__ = ["Across", "across_of"]
 
@@ -38,7 +38,7 @@ class Across:
         self.values = np.asarray(values, dtype=np.float64)
         self.name = name
         above = self.values[self.values > 0.0]
-        self.is_log = len(above) > 2 and not _are_even(self.values)
+        self.is_log = len(above) > 2 and not are_even(self.values)
         self._zero = float(above.min()) / 2.0 if self.is_log else 0.0
         self.cursors: list[Any] = []
         low, high = (float(end) for end in self.positions(self.values[[0, -1]]))

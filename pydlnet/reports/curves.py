@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .._validation import FloatArray
-from ..plots import _COLORS as COLORS
+from ..plots.style import COLORS
 from .across import Across
 from .page import Plot
 

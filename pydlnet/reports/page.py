@@ -11,7 +11,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, ClassVar
 
-from ..loop import VERSION
+from .._version import VERSION
 
 __all__ = ["Code", "Part", "Plot", "Section", "Table", "Text", "render", "require_bokeh"]
 
