@@ -1,8 +1,9 @@
 from . import baselines, chain, datasets, metrics, reproduce, theory
 from . import initialization as init
+from . import jax as jax  # needs an extra, as sklearn and torch do: not in __all__
 from . import plots as plot
-from . import sklearn as sklearn  # not in __all__, as it needs scikit-learn
-from . import torch as torch  # the same with PyTorch
+from . import sklearn as sklearn
+from . import torch as torch
 from ._version import VERSION as __version__
 from .ensembles import EnsembleTrajectory, run_ensemble
 from .flows import GradientFlow
