@@ -25,7 +25,7 @@ from .problems import Problem
 # What is called back gets arguments that XLA's threads copy, as many as there are processors.
 # Programs that run there at the same time may occupy them all, and wait for the copy for ever:
 # JAX's issues 24255 and 25861.
-jax.config.update("jax_cpu_enable_async_dispatch", False)
+jax.config.update("jax_cpu_enable_async_dispatch", False)  # type: ignore[no-untyped-call]
 
 __all__ = ["chain_value", "chain_value_and_gradients"]
 
