@@ -71,7 +71,7 @@ def chain_value_and_gradients(
     >>> import pydlnet as dln
     >>> problem = dln.TargetMatrix([[1.0, 0.0], [0.0, 2.0]])
     >>> weights = dln.init.identity((2, 2, 2), dtype="float32")
-    >>> value, gradients = jax.jit(lambda w: chain_value_and_gradients(w, problem))(weights)
+    >>> value, gradients = jax.jit(lambda w: dln.jax.chain_value_and_gradients(w, problem))(weights)
     >>> float(value), gradients[0].tolist()
     (0.5, [[0.0, 0.0], [0.0, -1.0]])
     """
@@ -113,7 +113,7 @@ def chain_value(weights: Sequence[jax.typing.ArrayLike], problem: Problem) -> ja
     >>> import pydlnet as dln
     >>> problem = dln.TargetMatrix([[1.0, 0.0], [0.0, 2.0]])
     >>> weights = dln.init.identity((2, 2, 2), dtype="float32")
-    >>> jax.grad(chain_value)(weights, problem)[0].tolist()
+    >>> jax.grad(dln.jax.chain_value)(weights, problem)[0].tolist()
     [[0.0, 0.0], [0.0, -1.0]]
     """
     return _value(problem, _checked(weights, problem))

@@ -52,9 +52,10 @@ def weights(model: nn.Module) -> list[NDArray[Any]]:
 
     Examples
     --------
+    >>> import pydlnet as dln
     >>> from torch import nn
     >>> model = nn.Sequential(nn.Linear(4, 3, bias=False), nn.Linear(3, 2, bias=False))
-    >>> [layer.shape for layer in weights(model)]
+    >>> [layer.shape for layer in dln.torch.weights(model)]
     [(3, 4), (2, 3)]
     """
     layers = []
@@ -85,7 +86,7 @@ def to_sequential(weights: Sequence[ArrayLike]) -> nn.Sequential:
     Examples
     --------
     >>> import pydlnet as dln
-    >>> model = to_sequential(dln.init.balanced((4, 3, 2), scale=0.1, rng=0))
+    >>> model = dln.torch.to_sequential(dln.init.balanced((4, 3, 2), scale=0.1, rng=0))
     >>> list(model.state_dict())
     ['0.weight', '1.weight']
     """
@@ -128,7 +129,7 @@ class ChainedLinear(nn.Module):
     --------
     >>> import pydlnet as dln
     >>> import torch
-    >>> model = ChainedLinear(dln.init.balanced((4, 3, 3, 2), scale=0.1, rng=0))
+    >>> model = dln.torch.ChainedLinear(dln.init.balanced((4, 3, 3, 2), scale=0.1, rng=0))
     >>> model(torch.ones(5, 4, dtype=torch.float64)).shape
     torch.Size([5, 2])
     """

@@ -19,6 +19,8 @@ _NEEDED = (
     "h5netcdf",
     "h5py",
     "matplotlib",
+    "pillow",
+    "pooch",
     "rich",
     "tqdm",
     "typer",

@@ -84,7 +84,7 @@ def report(
     ...     record=dln.Record(["loss", "singular_values", "end_to_end"]),
     ... )
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     report(trajectory, f"{folder}/report.html").stat().st_size < 5_000_000
+    ...     dln.report(trajectory, f"{folder}/report.html").stat().st_size < 5_000_000
     True
     """
     target = _as_target(output)

@@ -1,10 +1,13 @@
 """How a run is repeated: the lines of Python, and the experiment file if there was one."""
 
+import dataclasses
 import inspect
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 import pydlnet
 
@@ -78,7 +81,17 @@ def _start(trajectory: Trajectory, path: Path | None) -> list[str]:
 
 
 def _method(method: Any) -> str:
-    return f"dln.{' '.join(repr(method).split())}"
+    settings = [
+        f"{field.name}={_setting(getattr(method, field.name))}"
+        for field in dataclasses.fields(method)
+    ]
+    return f"dln.{type(method).__name__}({', '.join(settings)})"
+
+
+def _setting(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return _brief(value.tolist())
+    return "..." if callable(value) else repr(value)
 
 
 def record_text(record: Record, *, is_flow: bool) -> str:

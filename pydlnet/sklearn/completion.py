@@ -91,9 +91,10 @@ class DeepMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
     Examples
     --------
     >>> import numpy as np
+    >>> import pydlnet as dln
     >>> X = np.multiply.outer(np.arange(1.0, 9.0), [1.0, 2.0, 3.0])
     >>> X[0, 2] = X[5, 1] = np.nan
-    >>> completion = DeepMatrixCompletion(validation_fraction=0.0, random_state=0)
+    >>> completion = dln.sklearn.DeepMatrixCompletion(validation_fraction=0.0, random_state=0)
     >>> completion.fit_transform(X)[[0, 5]].round()
     array([[ 1.,  2.,  3.],
            [ 6., 12., 18.]])

@@ -83,9 +83,11 @@ class DeepLinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     Examples
     --------
+    >>> import pydlnet as dln
     >>> from sklearn.datasets import load_diabetes
     >>> X, y = load_diabetes(return_X_y=True)
-    >>> round(DeepLinearRegressor(random_state=0).fit(X, y).score(X, y), 3)
+    >>> regressor = dln.sklearn.DeepLinearRegressor(random_state=0)
+    >>> round(regressor.fit(X, y).score(X, y), 3)
     0.518
     """
 

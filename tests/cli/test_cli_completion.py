@@ -29,7 +29,7 @@ def offered(monkeypatch, capsys):
 
 
 def test_commands_and_options_are_offered(offered):
-    assert offered("pydlnet re") == ["reproduce"]
+    assert offered("pydlnet re") == ["reproduce", "report"]
     assert {"run", "sweep", "show", "info"} <= set(offered("pydlnet "))
     assert offered("pydlnet sweep --back") == ["--backend"]
 
