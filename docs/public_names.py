@@ -4,6 +4,7 @@ The reference is generated from here, and the tests ask here which names need an
 public name therefore appears in both without being written down a second time.
 """
 
+import contextlib
 import importlib
 import inspect
 from collections.abc import Iterator
@@ -16,6 +17,10 @@ import pydlnet
 # imported: the classes that other functions return, and the experiments.
 BESIDE = ("pydlnet.problems", "pydlnet.methods", "pydlnet.sweeps", "pydlnet.reproduce")
 
+# These need a library that may be missing; where the documentation is checked none is. The
+# estimators are not here: they inherit docstrings that refer to scikit-learn's own pages.
+WITH_EXTRAS = ("pydlnet.torch", "pydlnet.jax")
+
 
 def public_modules() -> Iterator[tuple[str, ModuleType]]:
     """Yield public modules, each once, under the names that users give them."""
@@ -25,6 +30,9 @@ def public_modules() -> Iterator[tuple[str, ModuleType]]:
             modules[f"pydlnet.{name}"] = value
     for name in BESIDE:
         modules.setdefault(name, importlib.import_module(name))
+    for name in WITH_EXTRAS:
+        with contextlib.suppress(ImportError):
+            modules[name] = importlib.import_module(name)
     yield from modules.items()
 
 
