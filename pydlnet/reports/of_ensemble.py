@@ -173,9 +173,7 @@ def _quantiles(
     found = np.empty((3, columns.shape[1]))
     for k, column in enumerate(columns.T):
         # By rank: no difference of huge numbers, and the same with infinite ones among them.
-        found[:, k] = np.quantile(
-            column[~np.isnan(column)], [0.5, *BAND], method="closest_observation"
-        )
+        found[:, k] = np.quantile(column[~np.isnan(column)], [0.5, *BAND], method="inverted_cdf")
     return across.values[enough], found[0], found[1], found[2]
 
 
