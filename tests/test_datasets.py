@@ -202,22 +202,27 @@ def test_a_file_that_is_no_archive(tmp_path):
 
 
 def test_a_download_is_kept_if_all_is_there_that_uci_states(tmp_path, monkeypatch):
+    assert (gas._N_BATCHES, gas._N_MEASUREMENTS) == (10, 13_910)
+    monkeypatch.setattr(gas, "_N_MEASUREMENTS", 20)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    batches = {number: line(1, 10.0) for number in range(1, 10)}
+    ten = {number: line(1, 10.0) + line(3, 7.0) for number in range(1, 11)}
+    nine = {**ten, 9: 2 * ten[9]}
+    del nine[10]
     with LocalServer() as server:
         monkeypatch.setattr(gas, "ARCHIVE", replace(gas.ARCHIVE, url=f"{server.url}/gas.zip"))
-        path = write_zip(tmp_path / "gas.zip", batches)
-        server.files["/gas.zip"] = path.read_bytes()
-        with pytest.raises(ValueError, match=r"expected 10 batches with 13,910.*got 9 with 9"):
-            datasets.gas_sensor()
-        server.files["/gas.zip"] = path.read_bytes()[:-100]
+        for batches, found in ((nine, "9 with 20"), ({**ten, 10: line(1, 1.0)}, "10 with 19")):
+            path = write_zip(tmp_path / "gas.zip", batches)
+            server.files["/gas.zip"] = path.read_bytes()
+            with pytest.raises(ValueError, match=f"expected 10 batches with 20.*got {found}"):
+                datasets.gas_sensor()
+        complete = write_zip(tmp_path / "gas.zip", ten).read_bytes()
+        server.files["/gas.zip"] = complete[:-100]
         with pytest.raises(ValueError, match="not the published file"):
             datasets.gas_sensor()
         assert list((tmp_path / "cache").rglob("*.zip")) == []
-        batches[10] = line(1, 20.0) * 2 + line(3, 7.0) * (13_910 - 9 - 2)
-        server.files["/gas.zip"] = write_zip(path, batches).read_bytes()
-        assert datasets.gas_sensor()[1].shape == (11, 1)
-    assert datasets.gas_sensor(gas="ammonia")[1].shape == (13_899, 1)
+        server.files["/gas.zip"] = complete
+        assert datasets.gas_sensor()[1].shape == (10, 1)
+    assert datasets.gas_sensor(gas="ammonia")[1].tolist() == [[7.0]] * 10
 
 
 @pytest.mark.skipif(GAS_SENSOR is None, reason="PYDLNET_GAS_SENSOR names no archive")

@@ -103,12 +103,17 @@ def test_black_and_white_and_palettes(put):
 
 
 @pytest.mark.parametrize("name", ["deep.png", "deep.tif", "deep.pgm"])
-def test_sixteen_bits(put, name):
+def test_sixteen_bits(put, tmp_path, name):
     deep = RNG.integers(0, 2**16, (7, 5)).astype(np.uint16)
     deep[0, :2] = 0, 2**16 - 1
-    np.testing.assert_allclose(whole(put(deep, name)), deep / 65535.0, rtol=1e-7)
-    assert whole(put(deep, name)).max() == 1.0
-    assert whole(put(deep, name), size=3).shape == (3, 2)
+    if name.endswith("pgm"):  # which not every version of Pillow writes
+        path = tmp_path / name
+        path.write_bytes(b"P5 5 7 65535\n" + deep.astype(">u2").tobytes())
+    else:
+        path = put(deep, name)
+    np.testing.assert_allclose(whole(path), deep / 65535.0, rtol=1e-7)
+    assert whole(path).max() == 1.0
+    assert whole(path, size=3).shape == (3, 2)
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
