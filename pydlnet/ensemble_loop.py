@@ -1,17 +1,18 @@
 """The loop of an ensemble as Python sees it: slices of the core, and what is done between them."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
 from ._validation import IndexArray
+from .ensemble_arguments import EnsembleSetup
 from .ensemble_records import Arrays, EnsembleRecords
 from .interruption import Interruption
 from .loop import SECONDS_A_SLICE
@@ -21,58 +22,7 @@ from .problems import EndToEndLoss, Problem
 from .progress import Progress
 from .quantities import Variable, dim_sizes
 from .rates import Rates
-from .recording import Record, Stop
-
-Value = TypeVar("Value")
-
-
-class Column(Generic[Value]):
-    """A value for each member, of which many may be the same object.
-
-    Parameters
-    ----------
-    values : sequence
-        One for each member.
-
-    Attributes
-    ----------
-    distinct : list
-        Every object once.
-    places : ndarray of int64
-        Where in `distinct` that of each member is.
-    """
-
-    def __init__(self, values: Sequence[Value]) -> None:
-        numbers: dict[int, int] = {}
-        self.distinct: list[Value] = []
-        for value in values:
-            if numbers.setdefault(id(value), len(numbers)) == len(self.distinct):
-                self.distinct.append(value)
-        self.places: IndexArray = np.array([numbers[id(value)] for value in values], np.int64)
-
-    def __getitem__(self, member: int) -> Value:
-        """Return the value of a member."""
-        return self.distinct[int(self.places[member])]
-
-
-@dataclass(frozen=True)
-class EnsembleSetup:
-    """Checked arguments of an ensemble."""
-
-    problems: Column[Problem]
-    starts: list[list[NDArray[Any]]]  # of each member
-    methods: Column[Method]
-    stops: Column[Stop]
-    seeds: NDArray[np.uint64] | None  # None as long as nothing is drawn
-    record: Record
-    widths: tuple[int, ...]
-    n_steps: int
-    n_threads: int
-
-    @property
-    def n_members(self) -> int:
-        """Number of members."""
-        return len(self.starts)
+from .recording import Stop
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ._display import as_status, as_table, sparkline
 from ._validation import FloatArray, as_array, as_count, as_real, widths_of
-from .ensembles import EnsembleTrajectory, Layers, Single, as_starts, run_ensemble
+from .ensemble_arguments import Layers, Single, as_starts
+from .ensembles import EnsembleTrajectory, run_ensemble
 from .interruption import noticing_interruption
 from .methods import Method
 from .problems import Problem
