@@ -3,6 +3,8 @@
 import io
 
 import pytest
+from helpers import assert_same_run
+from small_run import run
 from tqdm.auto import tqdm
 
 from pydlnet.progress import Progress
@@ -84,3 +86,14 @@ def test_a_bar_is_shown_in_terminals_only(monkeypatch, stream):
     monkeypatch.setattr("pydlnet.progress.tqdm", lambda **options: made.append(tqdm(**options)))
     Progress(0, 10, None)
     assert len(made) == isinstance(stream, Terminal)
+
+
+def test_no_progress_bar_without_a_terminal(capfd):
+    run(1000)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_progress_on_demand_changes_nothing(capfd):
+    shown = run(1000, progress=True)
+    assert capfd.readouterr().err
+    assert_same_run(shown, run(1000))
