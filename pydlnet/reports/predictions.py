@@ -53,8 +53,6 @@ OVER = {
     "infinite_depth_strength": ("singular_value", "dotted", "#CC79A7", "infinite depth"),
 }
 
-# Its own picture is that of the run.
-NOT_DRAWN = ("rule_end_to_end",)
 
 BOUNDS = {
     "loss": "excess loss, from step 0 on",
