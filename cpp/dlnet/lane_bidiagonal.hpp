@@ -3,7 +3,7 @@
 // that happens in one of them reaches another. Without vectors, double only.
 #pragma once
 
-#include "bidiagonal.hpp"
+#include "householder.hpp"
 
 namespace dlnet {
 

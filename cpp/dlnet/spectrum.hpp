@@ -5,6 +5,7 @@
 
 #include <optional>
 
+#include "bidiagonal.hpp"
 #include "lane_spectrum.hpp"
 
 namespace dlnet {
