@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from . import _core
 from .blocks import Block
 from .flows import GradientFlow
-from .loop import Keeper, Loop, Setup
+from .keeping import Keeper
+from .loop import Loop, Setup
 from .progress import Progress
 from .schedules import EverySteps
 from .times import Times

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -21,6 +21,7 @@ from .coordinates import Coordinates
 from .exact_algebra import CoreStart, description
 from .flows import GradientFlow
 from .interruption import noticing_interruption
+from .keeping import Keeper, Snapshot
 from .methods import Method
 from .observers import Observers
 from .problems import EndToEndLoss, Problem
@@ -47,38 +48,6 @@ class Setup:
     state: State
     earlier: Trajectory | None  # that the run continues
     core: CoreStart
-
-
-class Snapshot(NamedTuple):
-    """Everything that a run is at one moment, besides its records."""
-
-    attributes: dict[str, Any]
-    weights: list[NDArray[Any]]
-    state: State
-    status: str
-    end: float  # the step, or the time of a flow, that the call goes to
-
-
-class Keeper(Protocol):
-    """Where the records of a run go while it goes on; see `storage.stores`."""
-
-    def begin(self, template: xr.Dataset) -> None:
-        """Take names, dtypes and dimensions of the records."""
-
-    def append(self, rows: xr.Dataset) -> None:
-        """Take more records."""
-
-    def drop_last(self) -> None:
-        """Forget the last record."""
-
-    def is_due(self) -> bool:
-        """Say whether to commit."""
-
-    def commit(self, snapshot: Snapshot) -> None:
-        """Keep the records for good, and the state with them."""
-
-    def finish(self, snapshot: Snapshot) -> Trajectory:
-        """Commit the end of the run and return the whole of it."""
 
 
 class Loop(ABC):

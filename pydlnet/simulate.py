@@ -12,7 +12,8 @@ from .exact_algebra import ExactCompression, as_exact_compression, core_start
 from .flow_loop import FlowLoop
 from .flows import GradientFlow
 from .interruption import ending_with_sigterm
-from .loop import Keeper, Loop, Setup
+from .keeping import Keeper
+from .loop import Loop, Setup
 from .methods import Method
 from .problems import Problem
 from .quantities import ON_FULL_LAYERS

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from . import _core
 from .blocks import Block
-from .loop import Keeper, Loop, Setup
+from .keeping import Keeper
+from .loop import Loop, Setup
 from .methods import Method
 from .progress import Progress
 from .rates import Rates

@@ -25,7 +25,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from .._validation import as_path
-from ..loop import Setup, Snapshot
+from ..keeping import Snapshot
+from ..loop import Setup
 from ..trajectory import Trajectory, append
 from .columns import Column, create_column, extended, open_column, write_group
 from .identity import check_same_run, describe_stop
