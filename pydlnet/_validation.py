@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._arrays import as_numpy, is_pandas
+
 FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.int64]
 
@@ -88,7 +90,7 @@ def as_real(
 
 def _scalar(value: Any, name: str) -> float:
     if getattr(value, "ndim", None) == 0 and not isinstance(value, np.generic):
-        value = np.asarray(value)[()]
+        value = as_numpy(value, name)[()]
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name}: expected a real number, got {_brief(value)}")
     try:
@@ -183,7 +185,8 @@ def as_weights(weights: Any, name: str = "weights") -> list[NDArray[Any]]:
 
     Layers that already are in this form are not copied: the result shares their memory.
     """
-    if isinstance(weights, str | bytes | Mapping | np.ndarray) or not isinstance(weights, Iterable):
+    is_one = isinstance(weights, str | bytes | Mapping | np.ndarray) or is_pandas(weights)
+    if is_one or not isinstance(weights, Iterable):
         raise TypeError(f"{name}: expected a list of matrices, got {_brief(weights)}")
     layers = [_as_layer(layer, f"{name}[{i}]") for i, layer in enumerate(weights)]
     if not layers:
@@ -301,23 +304,26 @@ def _check_addressable(sizes: Sequence[int], name: str) -> None:
 
 def _numeric(value: Any, name: str) -> NDArray[Any]:
     """Return a dense array of real numbers, not copied if it is one already."""
-    if hasattr(value, "toarray"):
-        raise TypeError(
-            f"{name}: expected a dense array, got {type(value).__name__}; use .toarray()"
-        )
-    if np.ma.is_masked(value):
-        raise ValueError(f"{name}: expected an array without masked entries")
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"{name}: expected a rectangular array of numbers: {error}") from None
-    except (TypeError, RuntimeError) as error:
-        raise TypeError(f"{name}: expected an array of numbers: {error}") from None
-    if array.dtype == object and hasattr(value, "dtypes"):
+    array = as_numpy(value, name)
+    if array.dtype.kind not in "iuf" and is_pandas(value) and array.ndim == 2:
+        array = _from_columns(value, name)
+    elif array.dtype == object and is_pandas(value):
         array = _from_nullable(value, array)
     if array.dtype.kind not in "iuf":
         raise TypeError(f"{name}: expected real numbers, got {_brief(value, array)}")
     return array
+
+
+def _from_columns(table: Any, name: str) -> NDArray[Any]:
+    """Convert the columns of a table, of which NumPy makes objects; a missing number is NaN."""
+    for column, dtype in zip(table.columns, table.dtypes, strict=True):
+        kind = getattr(dtype, "kind", "O")
+        if kind not in "iuf":
+            how = "use .astype(float)" if kind == "b" else "encode it, or leave it out"
+            raise TypeError(
+                f"{name}: expected columns of real numbers, got {column!r} of dtype {dtype}; {how}"
+            )
+    return _from_nullable(table, np.empty(0, object))
 
 
 def _from_nullable(table: Any, array: NDArray[Any]) -> NDArray[Any]:

@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from ._arrays import as_numpy
 from ._validation import function_name
 from .problems import Problem
 from .quantities import QUANTITIES, Variable, is_reserved
@@ -143,7 +144,8 @@ def _call(
     try:
         result = function(weights)
         # Python's own numbers become float64: an int at one step may be a float at the next.
-        value = np.array(result, dtype=np.float64 if type(result) in (int, float) else None)
+        is_plain = type(result) in (int, float)
+        value = np.array(result, np.float64) if is_plain else np.array(as_numpy(result, "result"))
     except Exception as error:
         error.add_note(f"raised by the quantity {name!r} at step {step}")
         raise

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _core
+from .._arrays import as_numpy
 from .._validation import FloatArray, IndexArray, as_matrix
 from .base import Problem, as_reduction
 
@@ -120,10 +121,7 @@ def _encode_objects(array: NDArray[Any], n_samples: int) -> tuple[tuple[Any, ...
 
 
 def _as_label_array(labels: Any) -> NDArray[Any]:
-    try:
-        array = np.asarray(labels)
-    except ValueError as error:
-        raise ValueError(f"labels: expected one label for each row of inputs: {error}") from None
+    array = as_numpy(labels, "labels")
     # NumPy turns a list such as ["a", 1] into strings, which would merge "1" and 1.
     if array.dtype.kind in "US" and isinstance(labels, list | tuple) and array.ndim == 1:
         if not all(isinstance(label, str | bytes) for label in labels):

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _core
+from .._arrays import as_numpy
 from .._validation import (
     FloatArray,
     IndexArray,
@@ -126,7 +127,7 @@ class MatrixCompletion(Problem):
             If the shapes differ, the mask is not boolean, or nothing is observed.
         """
         dense = as_matrix(matrix, "matrix", finite=False)
-        observed = np.asarray(mask)
+        observed = as_numpy(mask, "mask")
         if observed.dtype != np.bool_:
             raise TypeError(f"mask: expected booleans, got dtype {observed.dtype}")
         if observed.shape != dense.shape:

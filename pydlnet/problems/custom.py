@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _core
+from .._arrays import as_numpy
 from .._validation import as_real, as_shape, function_name
 from .base import Problem, as_ground_truth
 
@@ -124,7 +125,7 @@ def _as_answer(
 ) -> NDArray[Any]:
     """Return what a function of the user's gave as an array in the dtype of the run."""
     function, what = name.split(": ")
-    array = np.asarray(answer)
+    array = as_numpy(answer, name)
     if array.dtype.kind not in "iuf":
         raise TypeError(f"{function}: expected a real {what}, got dtype {array.dtype}")
     if array.shape != shape:
