@@ -23,6 +23,7 @@ from .flows import GradientFlow
 from .interruption import noticing_interruption
 from .keeping import Keeper, Snapshot
 from .methods import Method
+from .names import Coords, with_names
 from .observers import Observers
 from .problems import EndToEndLoss, Problem
 from .progress import Progress
@@ -48,6 +49,7 @@ class Setup:
     state: State
     earlier: Trajectory | None  # that the run continues
     core: CoreStart
+    names: Coords  # of inputs and outputs
 
 
 class Loop(ABC):
@@ -326,7 +328,7 @@ class Loop(ABC):
             self._drop_unscheduled(self._keeper)
             return self._keeper.finish(snapshot)
         setup, earlier = self._setup, self._setup.earlier
-        data = self._dataset()
+        data = with_names(self._dataset(), setup.names)
         data.attrs = snapshot.attributes
         # Where nothing was added the data is what the earlier record asked for.
         record = earlier.record if earlier is not None and self._stood_still else setup.record

@@ -1,6 +1,6 @@
 """Run gradient descent and record its trajectory."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from os import PathLike
 
@@ -15,6 +15,7 @@ from .interruption import ending_with_sigterm
 from .keeping import Keeper
 from .loop import Loop, Setup
 from .methods import Method
+from .names import Coords, agreed, names_of_layers, recorded_names
 from .problems import Problem
 from .quantities import ON_FULL_LAYERS
 from .recording import Record, Stop
@@ -53,6 +54,8 @@ def run(
     weights : sequence of array_like, shape (d_j, d_{j-1}), or Trajectory
         The layers, all float64 or all float32, which is the dtype of the run; or the result of an
         earlier run, which goes on bit for bit as if it had not been interrupted. Not modified.
+        Names of inputs and outputs that layers or trajectory have must be those of the problem, if
+        that has any.
     method : Method or GradientFlow, optional
         How to step. A trajectory brings its own; another method starts with fresh state. A flow
         goes on from a flow only, and steps from steps; `trajectory.weights` begin anew.
@@ -162,7 +165,10 @@ def _going_on(setup: Setup, earlier: Trajectory, wish: ExactCompression) -> Setu
     """Return the setup of a run that goes on where its store ends."""
     layers = earlier.weights
     core = core_start(setup.problem, layers, setup.method, earlier, wish)
-    return replace(setup, weights=layers, state=earlier.state, earlier=earlier, core=core)
+    names = {**recorded_names(earlier.data), **setup.names}  # which the store has compared
+    return replace(
+        setup, weights=layers, state=earlier.state, earlier=earlier, core=core, names=names
+    )
 
 
 def _steps_left(n_steps: int, setup: Setup) -> int:
@@ -268,9 +274,12 @@ def _check(
         raise _wrong_type(record, Record, "record")
     if not isinstance(stop, Stop):
         raise _wrong_type(stop, Stop, "stop")
+    if isinstance(weights, Iterator):
+        weights = list(weights)
     layers = as_weights(weights) if earlier is None else earlier.weights
     widths = widths_of(layers)
     problem.check_shape(widths)
+    names = _names(problem, weights, widths[-1])
     if isinstance(method, Method):
         method.check_network(widths, record.names)
     _check_knowledge(problem, record)
@@ -288,7 +297,17 @@ def _check(
         state,
         earlier,
         core_start(problem, layers, method, earlier, wish),
+        names,
     )
+
+
+def _names(problem: Problem, weights: Sequence[ArrayLike] | Trajectory, n_outputs: int) -> Coords:
+    """Return the names of inputs and outputs that problem and start agree on."""
+    if isinstance(weights, Trajectory):
+        start = "the trajectory", recorded_names(weights.data)
+    else:
+        start = "weights", names_of_layers(weights)
+    return agreed([("problem", problem.names_at(n_outputs)), start])
 
 
 def _wrong_type(value: object, expected: type, name: str) -> TypeError:

@@ -16,6 +16,7 @@ from ._validation import widths_of
 from .compression import Compression
 from .flows import GradientFlow
 from .methods import Method
+from .names import without_names
 from .problems import Problem
 from .quantities import Variable
 from .recording import Record
@@ -72,7 +73,9 @@ class Trajectory:
     Attributes
     ----------
     data : xarray.Dataset
-        Recorded quantities over the dimension `step`.
+        Recorded quantities over the dimension `step`. Where the problem has names of its inputs
+        and outputs (`Problem.coords`), they are coordinates of the variables over them:
+        ``data.end_to_end.sel(input="age")``.
     weights : list of ndarray, shape (d_j, d_{j-1})
         The layers at the last step. Read-only where they are the image of a compressed run, which
         goes on from its own layers.
@@ -201,7 +204,11 @@ def to_dataset(
 
 
 def append(history: xr.Dataset, news: xr.Dataset) -> xr.Dataset:
-    """Return both parts of a trajectory; what one of them did not record is NaN there."""
+    """Return both parts of a trajectory; what one of them did not record is NaN there.
+
+    Names of inputs and outputs are left out: those of the whole are put on it when it is complete.
+    """
+    history, news = without_names(history), without_names(news)
     if ("time" in history.coords) != ("time" in news.coords):
         history, news = _with_time(history), _with_time(news)
     parts = [_with_variables_of(history, news), _with_variables_of(news, history)]

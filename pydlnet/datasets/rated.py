@@ -151,7 +151,8 @@ class Ratings:
         Returns
         -------
         MatrixCompletion
-            Of shape (n_users, n_items).
+            Of shape (n_users, n_items). Its outputs are named by `user_ids`, its inputs by
+            `item_ids`.
 
         Raises
         ------
@@ -160,9 +161,10 @@ class Ratings:
         """
         kept, rest = self.split(held_out, rng)
         entries = [(self.users[k], self.items[k], self.values[k]) for k in (kept, rest)]
-        return MatrixCompletion(
+        problem = MatrixCompletion(
             self.shape, *entries[0], entries[1] if rest.size else None, reduction=reduction
         )
+        return problem.assign_coords(output=self.user_ids, input=self.item_ids)
 
     def __len__(self) -> int:
         return self.values.size

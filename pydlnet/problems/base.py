@@ -1,10 +1,11 @@
 """What all problems share: shapes, description, and the way to the core's loss."""
 
+import copy
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -12,6 +13,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from .. import _core
 from .._display import as_table, brief
 from .._validation import FloatArray, IndexArray, as_choice, as_dtype, as_matrix, freeze
+from ..names import SIDES, Coords, as_coords, shown
 
 HeldOut = tuple[IndexArray, IndexArray, FloatArray]
 
@@ -32,6 +34,11 @@ class Problem(ABC):
         The matrix that `reconstruction_error` compares with.
     held_out : tuple of ndarray (rows, columns, values), or None
         The entries that `held_out_error` compares with.
+    coords : dict of str to ndarray
+        Names of the outputs and inputs that have some, under "output" and "input": those of a
+        DataFrame or DataArray that the problem was made of, classes, ids of users and items. They
+        are the coordinates of what a run records. No number depends on them, and `describe` leaves
+        them out: a problem with names continues what one without has begun.
 
     Examples
     --------
@@ -49,6 +56,7 @@ class Problem(ABC):
     n_samples: int | None = None
     ground_truth: FloatArray | None = None
     held_out: HeldOut | None = None
+    _coords: ClassVar[Coords] = {}
 
     def __setattr__(self, name: str, value: object) -> None:
         """Refuse: a problem does not change."""
@@ -63,6 +71,7 @@ class Problem(ABC):
         """Show the same as a table, and what recorded errors compare with."""
         known = "yes" if self.ground_truth is not None else "no"
         facts = {"shape": f"{self.shape[0]} x {self.shape[1]}", **self._details()}
+        facts.update({f"{side}s": shown(names) for side, names in self._coords.items()})
         return as_table(type(self).__name__, [*facts.items(), ("ground truth", known)])
 
     def _set(self, **attributes: Any) -> None:
@@ -70,6 +79,63 @@ class Problem(ABC):
             if isinstance(value, np.ndarray):
                 freeze(value)
         self.__dict__.update(attributes)
+
+    @property
+    def coords(self) -> Coords:
+        """Names of the outputs and inputs that have some."""
+        return dict(self._coords)
+
+    def assign_coords(self, **coords: ArrayLike | None) -> Self:
+        """Return the same problem with other names of its outputs or inputs.
+
+        Parameters
+        ----------
+        **coords : array_like, shape (d_N,) or (d_0,), or None
+            `output` and `input`: different names of any kind. Text, integers, floats, bools and
+            times stay what they are; others, and those of several kinds, become text, the parts of
+            a tuple with commas between them. None takes the names away.
+
+        Returns
+        -------
+        Problem
+            It shares its data with this one.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If there is another number of names than of outputs or inputs, if one is missing or is
+            there twice, or if text has a NUL or a part that UTF-8 cannot hold.
+
+        Examples
+        --------
+        >>> import pydlnet as dln
+        >>> problem = dln.TargetMatrix([[3.0, 0.0], [0.0, 1.0]]).assign_coords(input=["age", "bmi"])
+        >>> start = dln.init.balanced((2, 2, 2), scale=0.1, rng=0)
+        >>> method, record = dln.GradientDescent(0.1), dln.Record("end_to_end")
+        >>> trajectory = dln.run(problem, start, method, n_steps=100, record=record)
+        >>> trajectory.data.end_to_end.sel(input="age").isel(step=-1).values.round(3) + 0.0
+        array([3., 0.])
+        """
+        names = {**self._coords, **as_coords(coords, self.shape)}
+        twin = copy.copy(self)
+        kept = {side: names[side] for side in SIDES if names.get(side) is not None}
+        twin._set(_coords=kept)
+        return twin
+
+    def names_at(self, n_outputs: int) -> Coords:
+        """Return `coords` for a network with so many outputs.
+
+        Parameters
+        ----------
+        n_outputs : int
+            d_N of the network, which need not be that of `shape`.
+
+        Returns
+        -------
+        dict of str to ndarray
+            As `coords`.
+        """
+        return self.coords
 
     @property
     def exact_algebra(self) -> str:
@@ -185,7 +251,8 @@ class Problem(ABC):
         Returns
         -------
         dict
-            Equal for equal problems. `digest` is a SHA-256 of all arrays.
+            Equal for equal problems, whatever the names of their outputs and inputs. `digest` is a
+            SHA-256 of all arrays.
         """
         return {
             "kind": type(self).__name__,

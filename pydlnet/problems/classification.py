@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _core
 from .._arrays import as_numpy
 from .._validation import FloatArray, IndexArray, as_matrix
+from ..names import Coords, as_names, is_missing, names_of
 from .base import Problem, as_reduction
 
 
@@ -18,7 +19,9 @@ class Classification(Problem):
     Parameters
     ----------
     inputs : array_like, shape (n_samples, d_0)
-        One sample a row, finite real numbers; copied to float64.
+        One sample a row, finite real numbers; copied to float64. Columns of a DataFrame or
+        coordinates of a DataArray name the inputs: see `coords`, in which the classes name the
+        outputs.
     labels : array_like, shape (n_samples,)
         Labels of any kind: numbers, strings, booleans, a pandas Categorical. Two classes at
         least, none missing.
@@ -70,7 +73,18 @@ class Classification(Problem):
             reduction=as_reduction(reduction),
             shape=(len(classes), samples.shape[1]),
             n_samples=samples.shape[0],
+            _coords={
+                "output": as_names(_as_objects(classes), "output", "labels"),
+                **names_of(inputs=(inputs, ("sample", "input")), labels=(labels, ("sample",))),
+            },
         )
+
+    def names_at(self, n_outputs: int) -> Coords:
+        """Return `coords`; a single output is the log-odds of the second class, and named so."""
+        names = self.coords
+        if n_outputs < self.shape[0] and "output" in names:
+            names["output"] = names["output"][1:]
+        return names
 
     def _accepted_shapes(self) -> tuple[tuple[int, int], ...]:
         return (self.shape, (1, self.shape[1])) if len(self.classes) == 2 else (self.shape,)
@@ -107,7 +121,7 @@ def _encode(labels: Any, n_samples: int) -> tuple[tuple[Any, ...], IndexArray]:
 
 
 def _encode_objects(array: NDArray[Any], n_samples: int) -> tuple[tuple[Any, ...], IndexArray]:
-    _check_labels(array, n_samples, np.array([_is_missing(v) for v in array.ravel()], dtype=bool))
+    _check_labels(array, n_samples, np.array([is_missing(v) for v in array.ravel()], dtype=bool))
     try:
         appearing: list[Hashable] = list(dict.fromkeys(array.tolist()))
     except TypeError as error:
@@ -139,11 +153,11 @@ def _check_labels(array: NDArray[Any], n_samples: int, missing: NDArray[np.bool_
         raise ValueError(f"labels[{int(np.argmax(missing))}]: expected a label, got a missing one")
 
 
-def _is_missing(label: Any) -> bool:
-    try:
-        return label is None or bool(label != label)  # only NaN and NaT differ from themselves
-    except (TypeError, ValueError):
-        return type(label).__name__ == "NAType"  # pandas.NA has no truth value
+def _as_objects(classes: tuple[Any, ...]) -> NDArray[Any]:
+    array = np.empty(len(classes), dtype=object)
+    for code, label in enumerate(classes):  # one by one, as a tuple is a label, too
+        array[code] = label
+    return array
 
 
 def _plain(value: Any) -> Any:

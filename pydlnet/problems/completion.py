@@ -17,6 +17,7 @@ from .._validation import (
     as_rng,
     as_shape,
 )
+from ..names import names_of
 from .base import HeldOut, Problem, as_ground_truth, as_reduction
 from .low_rank import draw_low_rank
 
@@ -83,6 +84,13 @@ class MatrixCompletion(Problem):
     ) -> None:
         size = as_shape(shape)
         observed = _as_entries((rows, columns, values), size, "")
+        entries = ("entry",)
+        names = names_of(
+            rows=(rows, entries),
+            columns=(columns, entries),
+            values=(values, entries),
+            ground_truth=(ground_truth, ("output", "input")),
+        )
         _check_distinct(observed, size, "rows, columns")
         self._set(
             shape=size,
@@ -93,13 +101,14 @@ class MatrixCompletion(Problem):
             held_out=_as_held_out(held_out, observed, size),
             ground_truth=as_ground_truth(ground_truth, size),
             reduction=as_reduction(reduction),
+            _coords=names,
         )
 
     @classmethod
     def from_dense(
         cls,
         matrix: ArrayLike,
-        mask: ArrayLike,
+        mask: ArrayLike | None = None,
         *,
         held_out: tuple[ArrayLike, ArrayLike, ArrayLike] | None = None,
         ground_truth: ArrayLike | None = None,
@@ -110,9 +119,10 @@ class MatrixCompletion(Problem):
         Parameters
         ----------
         matrix : array_like, shape (d_N, d_0)
-            Real numbers; only the observed ones need be finite.
-        mask : array_like of bool, shape (d_N, d_0)
-            True where the entry is observed.
+            Real numbers; only the observed ones need be finite. Columns and index of a DataFrame,
+            or the coordinates of a DataArray, name inputs and outputs: see `coords`.
+        mask : array_like of bool, shape (d_N, d_0), optional
+            True where the entry is observed. Default: where it is not NaN.
         held_out, ground_truth, reduction
             As in `MatrixCompletion`.
 
@@ -124,18 +134,34 @@ class MatrixCompletion(Problem):
         Raises
         ------
         ValueError, TypeError
-            If the shapes differ, the mask is not boolean, or nothing is observed.
+            If the shapes differ, the mask is not boolean, or nothing is observed; if names are
+            missing or there twice, or those of matrix and mask differ.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> import pydlnet as dln
+        >>> stars = pd.DataFrame({"Alien": [5.0, None], "Brazil": [4.0, 2.0]}, ["ann", "bob"])
+        >>> problem = dln.MatrixCompletion.from_dense(stars)
+        >>> problem
+        MatrixCompletion(shape=(2, 2), n_observed=3, n_held_out=0, reduction='mean')
+        >>> problem.coords["input"]
+        array(['Alien', 'Brazil'], dtype=object)
         """
         dense = as_matrix(matrix, "matrix", finite=False)
-        observed = as_numpy(mask, "mask")
+        observed = ~np.isnan(dense) if mask is None else as_numpy(mask, "mask")
         if observed.dtype != np.bool_:
             raise TypeError(f"mask: expected booleans, got dtype {observed.dtype}")
         if observed.shape != dense.shape:
             raise ValueError(f"mask: expected shape {dense.shape}, got {observed.shape}")
         if not observed.any():
             raise ValueError("mask: expected at least one observed entry, got none")
+        sides = ("output", "input")
+        names = names_of(
+            matrix=(matrix, sides), mask=(mask, sides), ground_truth=(ground_truth, sides)
+        )
         rows, columns = np.nonzero(observed)
-        return cls(
+        problem = cls(
             (dense.shape[0], dense.shape[1]),
             rows,
             columns,
@@ -144,6 +170,7 @@ class MatrixCompletion(Problem):
             ground_truth,
             reduction=reduction,
         )
+        return problem.assign_coords(**names)
 
     @classmethod
     def synthetic(

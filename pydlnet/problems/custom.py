@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _core
 from .._arrays import as_numpy
 from .._validation import as_real, as_shape, function_name
+from ..names import names_of
 from .base import Problem, as_ground_truth
 
 LossFunction = Callable[[NDArray[Any]], tuple[float, ArrayLike]]
@@ -79,6 +80,7 @@ class EndToEndLoss(Problem):
             hessian_product=hessian_product,
             shape=size,
             ground_truth=as_ground_truth(ground_truth, size),
+            _coords=names_of(ground_truth=(ground_truth, ("output", "input"))),
         )
 
     def check_curvature(self) -> None:

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _core
 from .._validation import FloatArray, as_array, as_matrix, as_real
+from ..names import names_of
 from .base import Problem, as_ground_truth, as_reduction, check_single_range
 
 
@@ -23,9 +24,11 @@ class Regression(Problem):
     Parameters
     ----------
     inputs : array_like, shape (n_samples, d_0)
-        One sample a row, finite real numbers; copied to float64.
+        One sample a row, finite real numbers; copied to float64. Columns of a DataFrame or
+        coordinates of a DataArray name the inputs: see `coords`.
     outputs : array_like, shape (n_samples, d_N) or (n_samples,)
-        One sample a row; a vector stands for one column.
+        One sample a row; a vector stands for one column. Columns, or the name of a Series, name the
+        outputs.
     power : float, default 2
         The exponent p > 1.
     reduction : {"mean", "sum"}, default "mean"
@@ -36,7 +39,8 @@ class Regression(Problem):
     Raises
     ------
     ValueError, TypeError
-        If data is empty, not finite, not real or does not match; if p <= 1.
+        If data is empty, not finite, not real or does not match; if p <= 1; if names are missing
+        or there twice, or two tables have the same samples in another order.
 
     Notes
     -----
@@ -74,6 +78,7 @@ class Regression(Problem):
         samples = as_matrix(inputs, "inputs")
         targets = as_outputs(outputs, samples.shape[0])
         shape = (targets.shape[1], samples.shape[1])
+        truth = as_ground_truth(ground_truth, shape)
         self._set(
             inputs=samples,
             outputs=targets,
@@ -81,7 +86,12 @@ class Regression(Problem):
             reduction=as_reduction(reduction),
             shape=shape,
             n_samples=samples.shape[0],
-            ground_truth=as_ground_truth(ground_truth, shape),
+            ground_truth=truth,
+            _coords=names_of(
+                inputs=(inputs, ("sample", "input")),
+                outputs=(outputs, ("sample", "output")),
+                ground_truth=(ground_truth, ("output", "input")),
+            ),
         )
 
     @cached_property

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _core
 from .._validation import FloatArray, as_array, as_count, as_rng, as_shape
+from ..names import names_of
 from .base import Problem, as_ground_truth, as_reduction
 from .low_rank import draw_low_rank
 
@@ -17,7 +18,8 @@ class MatrixSensing(Problem):
     Parameters
     ----------
     measurements : array_like, shape (n_measurements, d_N, d_0)
-        The matrices A_i, finite real numbers; copied to float64.
+        The matrices A_i, finite real numbers; copied to float64. Coordinates of a DataArray name
+        outputs and inputs: see `coords`.
     values : array_like, shape (n_measurements,)
         What was measured.
     ground_truth : array_like, shape (d_N, d_0), optional
@@ -60,6 +62,11 @@ class MatrixSensing(Problem):
     ) -> None:
         matrices = as_array(measurements, "measurements", 3)
         n_measurements, d_out, d_in = matrices.shape
+        names = names_of(
+            measurements=(measurements, ("measurement", "output", "input")),
+            values=(values, ("measurement",)),
+            ground_truth=(ground_truth, ("output", "input")),
+        )
         self._set(
             measurements=matrices,
             values=as_array(values, "values", shape=(n_measurements,)),
@@ -67,6 +74,7 @@ class MatrixSensing(Problem):
             n_samples=n_measurements,
             ground_truth=as_ground_truth(ground_truth, (d_out, d_in)),
             reduction=as_reduction(reduction),
+            _coords=names,
         )
 
     @classmethod

@@ -6,6 +6,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _core
 from .._validation import FloatArray, as_matrix
+from ..names import names_of
 from .base import Problem
 
 
@@ -15,12 +16,14 @@ class TargetMatrix(Problem):
     Parameters
     ----------
     target : array_like, shape (d_N, d_0)
-        Finite real numbers; copied to float64. It is also the ground truth.
+        Finite real numbers; copied to float64. It is also the ground truth. Columns and index of a
+        DataFrame, or the coordinates of a DataArray, name inputs and outputs: see `coords`.
 
     Raises
     ------
     ValueError, TypeError
-        If `target` is not a non-empty matrix of finite real numbers.
+        If `target` is not a non-empty matrix of finite real numbers, or names are missing or there
+        twice.
 
     Notes
     -----
@@ -42,7 +45,8 @@ class TargetMatrix(Problem):
 
     def __init__(self, target: ArrayLike) -> None:
         matrix = as_matrix(target, "target")
-        self._set(target=matrix, shape=matrix.shape, ground_truth=matrix)
+        names = names_of(target=(target, ("output", "input")))
+        self._set(target=matrix, shape=matrix.shape, ground_truth=matrix, _coords=names)
 
     def _data(self) -> dict[str, NDArray[Any]]:
         return {"target": self.target}

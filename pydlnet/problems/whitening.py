@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 from .. import _core
 from .._display import as_table, brief
 from .._validation import FloatArray, as_matrix, freeze
+from ..names import names_of
 from .regression import as_outputs
 from .target import TargetMatrix
 
@@ -53,9 +54,12 @@ def whiten(inputs: ArrayLike, outputs: ArrayLike) -> Whitened:
     ----------
     inputs : array_like, shape (n_samples, d_0)
         One sample a row, of rank d_0. Not centred here: subtract the mean first to whiten in
-        the sense of principal components.
+        the sense of principal components. Columns of a DataFrame or coordinates of a DataArray
+        name the inputs of the problem: the transform is symmetric, so that whitened input i is made
+        of input i above all.
     outputs : array_like, shape (n_samples, d_N) or (n_samples,)
-        One sample a row; a vector stands for one column.
+        One sample a row; a vector stands for one column. Columns, or the name of a Series, name the
+        outputs.
 
     Returns
     -------
@@ -96,6 +100,7 @@ def whiten(inputs: ArrayLike, outputs: ArrayLike) -> Whitened:
     """
     samples = as_matrix(inputs, "inputs")
     targets = as_outputs(outputs, samples.shape[0])
+    names = names_of(inputs=(inputs, ("sample", "input")), outputs=(outputs, ("sample", "output")))
     n_samples, n_inputs = samples.shape
     if n_samples < n_inputs:
         _check_rank(_core.singular_values(samples), samples.shape)
@@ -108,7 +113,9 @@ def whiten(inputs: ArrayLike, outputs: ArrayLike) -> Whitened:
     transform = _core.chain_product([rows, right / values])
     target = _core.chain_product([rows, left, np.ascontiguousarray(projected.T) / root])
     return Whitened(
-        TargetMatrix(target), freeze(0.5 * (transform + transform.T)), 0.5 * residual / n_samples
+        TargetMatrix(target).assign_coords(**names),
+        freeze(0.5 * (transform + transform.T)),
+        0.5 * residual / n_samples,
     )
 
 

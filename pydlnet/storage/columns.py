@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xarray as xr
 import zarr
 from numpy.typing import NDArray
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from .files import flush, write_complete
 
-__all__ = ["Column", "create_column", "open_column", "write_group"]
+__all__ = ["Column", "create_column", "open_column", "write_coordinate", "write_group"]
 
 ZSTD_LEVEL = 1  # records are mostly noise: higher levels take longer and gain nothing
 
@@ -154,6 +155,22 @@ def create_column(
         config={"write_empty_chunks": True},
     )
     return Column(array, path)
+
+
+def write_coordinate(path: Path, coordinate: xr.DataArray) -> None:
+    """Write the coordinate of a dimension for those who open the store with xarray alone."""
+    values = coordinate.values
+    array = zarr.create_array(
+        path,
+        shape=values.shape,
+        dtype=str if values.dtype == object else values.dtype,
+        dimension_names=list(map(str, coordinate.dims)),
+        attributes=coordinate.attrs,
+        overwrite=True,
+    )
+    array[:] = values
+    for part in (*path.rglob("*"), path):
+        flush(part)
 
 
 def open_column(path: Path, *, writable: bool = False) -> Column:

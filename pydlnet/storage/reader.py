@@ -10,18 +10,21 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ..methods import method_from_dict
+from ..names import with_names
 from ..recording import record_from_dict
 from ..trajectory import Trajectory
 from .columns import Column, open_column
 from .files import DRAFT
 from .identity import check_layout
 from .lock import is_locked
+from .named import read_names
 from .rows import Rows, lazily
 from .sealed import read_sealed
 from .state import state_from_dataset
 
 __all__ = [
     "FOLDER",
+    "NAMES",
     "Commit",
     "Look",
     "check_digest",
@@ -36,7 +39,8 @@ __all__ = [
 
 # Beside the arrays: what only this package reads.
 FOLDER = "pydlnet"
-FILES = {"lock", "origin", "commit"}
+NAMES = "names"
+FILES = {"lock", "origin", "commit", NAMES}
 
 
 class Commit(NamedTuple):
@@ -175,4 +179,5 @@ def trajectory_of(path: Path, commit: Commit, *, is_running: bool) -> Trajectory
     coordinates = {name: variables.pop(name) for name in ("step", "time") if name in variables}
     data = xr.Dataset(variables, coordinates, {**header["attributes"], "status": status})
     record = record_from_dict(origin["record"])
+    data = with_names(data, read_names(path / FOLDER / NAMES))
     return Trajectory(data, weights, status, method, record, state)

@@ -23,6 +23,7 @@ from ..methods import method_from_dict
 from ..recording import record_from_dict
 from ..trajectory import Trajectory
 from .lock import is_locked
+from .named import decoded, encoded
 from .state import state_dataset, state_from_dataset
 
 __all__ = ["check_target", "open_saved", "require_zarr", "save"]
@@ -46,7 +47,7 @@ def save(trajectory: Trajectory, path: str | PathLike[str]) -> None:
     target = as_path(path, "path")
     is_zarr = _is_zarr(target)
     check_target(target)
-    data = trajectory.data.copy()
+    data = encoded(trajectory.data)
     data.attrs["pydlnet_layout"] = LAYOUT
     data.attrs["record"] = json.dumps(trajectory.record.to_dict())
     # Complete or not there: written beside the target and moved over it.
@@ -96,7 +97,7 @@ def open_saved(target: Path) -> Trajectory:
         if is_zarr:
             _check_chunks(target)
         with _open_group(target, "state", is_zarr) as state:
-            return _assemble(data, state.load())
+            return _assemble(decoded(data), state.load())
     except Exception as error:
         raise ValueError(f"path: the trajectory in {target} is damaged: {error!r}") from error
 
@@ -194,7 +195,7 @@ def _bit_for_bit(dataset: xr.Dataset) -> dict[Hashable, dict[str, None]]:
 def _open_group(path: Path, group: str | None, is_zarr: bool) -> xr.Dataset:
     if is_zarr:
         require_zarr()
-        dataset: xr.Dataset = xr.open_zarr(path, group=group, chunks=None)
+        dataset: xr.Dataset = xr.open_zarr(path, group=group, chunks=None, decode_times=False)
         return dataset
     return xr.open_dataset(path, group=group, engine="h5netcdf", decode_times=False)
 

@@ -5,6 +5,7 @@ A store is a folder:
     zarr.json, step/, loss/, ...  a Zarr group; every array in chunks of whole records
     pydlnet/origin                what the run was called with (sealed; written once)
     pydlnet/commit                state of the core, newest records, attributes (sealed; replaced)
+    pydlnet/names                 of inputs and outputs, if they have any (sealed; replaced)
     pydlnet/lock                  held by the writer
 
 Chunks that are full are written, and flushed to the disk, before the commit that counts on them.
@@ -27,12 +28,22 @@ from numpy.typing import NDArray
 from .._validation import as_path
 from ..keeping import Snapshot
 from ..loop import Setup
+from ..names import Coords, agreed, as_coordinates
 from ..trajectory import Trajectory, append
-from .columns import Column, create_column, extended, open_column, write_group
+from .columns import (
+    Column,
+    create_column,
+    extended,
+    open_column,
+    write_coordinate,
+    write_group,
+)
 from .identity import check_same_run, describe_stop
 from .lock import WriterLock
+from .named import encoded, read_names, write_names
 from .reader import (
     FOLDER,
+    NAMES,
     check_digest,
     has_commit,
     is_store,
@@ -93,6 +104,7 @@ class RunStore:
         self._undefined: set[str] = set()
         self._due = 0.0
         self._stop: dict[str, Any] = {}  # of the call that has committed last
+        self._named: set[str] = set()  # sides whose names are arrays beside the columns
         self.earlier: Trajectory | None = None
         _check_place(self._path)
         (self._path / FOLDER).mkdir(parents=True, exist_ok=True)
@@ -145,6 +157,27 @@ class RunStore:
             digest = extended(self._digests[name], partial)
             check_digest(column, digest, commit.header["digests"][name])
             self._tail[name] = [partial, commit.tail[name]]
+        before = read_names(self._path / FOLDER / NAMES)
+        if self._keep_names(before):
+            self._publish(commit.header["attributes"])
+
+    def _keep_names(self, before: Coords) -> bool:
+        """Write names of inputs and outputs that the store does not have; return if there were any.
+
+        They are no part of what a run is, so that it goes on with them or without, but two lists of
+        them that differ are a mistake in one of the two.
+        """
+        names = agreed([("store", before), ("problem", self._setup.names)])
+        dims = {dim for about in self._about.values() for dim in about["dims"]}
+        self._named = names.keys() & dims
+        if names.keys() == before.keys():
+            return False
+        # The arrays first: once the names are there, so are they.
+        coordinates = encoded(xr.Dataset(coords=as_coordinates(names)))
+        for side in self._named:
+            write_coordinate(self._path / side, coordinates[side])
+        write_names(self._path / FOLDER / NAMES, names)
+        return True
 
     def is_over(self) -> bool:
         """Say whether the run has ended already, and would not go on if it was called again."""
@@ -192,13 +225,14 @@ class RunStore:
             )
             self._tail[name] = []
             self._digests[name] = b""
+        self._keep_names({})
         self._publish({})
         write_sealed(self._path / FOLDER / "origin", self._origin, {})
 
     def _publish(self, attributes: dict[str, Any]) -> None:
         """Say to those who read the arrays without the commits what there is."""
         coordinates = {"coordinates": "time"} if "time" in self._columns else {}
-        write_group(self._path, self._columns, {**coordinates, **attributes})
+        write_group(self._path, [*self._columns, *self._named], {**coordinates, **attributes})
 
     def _check_columns(self, template: xr.Dataset) -> None:
         for name, variable in template.variables.items():
