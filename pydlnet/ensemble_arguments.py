@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ._validation import IndexArray, as_count, as_rng, as_weights, is_sequence, seed_from, widths_of
 from .methods import Method
+from .names import agreed, names_of_layers
 from .problems import EndToEndLoss, Problem
 from .recording import Record, Stop
 from .simulate import LARGEST_STEP, _check_knowledge, _wrong_type
@@ -94,6 +95,7 @@ def checked(
     if not isinstance(record, Record):
         raise _wrong_type(record, Record, "record")
     stop = Stop() if stop is None else stop
+    starts = looked_at_twice(starts)
     arguments: dict[str, list[Any] | Single] = {
         "problems": _of_kind(problems, Problem, "problems"),
         "starts": as_starts(starts, "starts"),
@@ -119,6 +121,7 @@ def checked(
         n_threads=_as_threads(threads, members["problems"]),
     )
     _check_members(setup)
+    _check_names(setup, starts, isinstance(arguments["starts"], Single))
     return setup
 
 
@@ -136,6 +139,18 @@ def _check_members(setup: EnsembleSetup) -> None:
     for method in setup.methods.distinct:
         method.check_steps(setup.n_steps)
         method.check_network(setup.widths, setup.record.names)
+
+
+def _check_names(setup: EnsembleSetup, starts: Any, is_single: bool) -> None:
+    """Raise unless starts call inputs and outputs as their problems do."""
+    compared = set()
+    for member in range(setup.n_members):
+        problem, start = setup.problems[member], starts if is_single else starts[member]
+        if (id(problem), id(start)) not in compared:
+            compared.add((id(problem), id(start)))
+            name = "starts" if is_single else f"starts[{member}]"
+            theirs = names_of_layers(list(start), name)
+            agreed([("problems", problem.names_at(setup.widths[-1])), (name, theirs)])
 
 
 def _of_kind(value: Any, kind: type[Kind], name: str) -> "list[Kind] | Single":
@@ -161,7 +176,7 @@ def as_starts(starts: Any, name: str) -> "list[list[NDArray[Any]]] | Single":
         )
     if not is_sequence(starts):
         raise TypeError(f"{name}: expected lists of matrices, got {type(starts).__name__}")
-    starts = [list(part) if is_consumed(part) else part for part in starts]
+    starts = looked_at_twice(starts)
     if n_dimensions(starts) < 4:
         return Single(as_weights(starts, name))
     checked: dict[int, list[NDArray[Any]]] = {}  # one start may be there many times
@@ -170,6 +185,13 @@ def as_starts(starts: Any, name: str) -> "list[list[NDArray[Any]]] | Single":
             checked[id(start)] = as_weights(start, f"{name}[{k}]")
             _check_alike(checked[id(start)], checked[id(starts[0])], name, k)
     return [checked[id(start)] for start in starts]
+
+
+def looked_at_twice(starts: Any) -> Any:
+    """Return starts as lists where they could be looked at once only."""
+    if isinstance(starts, Trajectory) or not is_sequence(starts):
+        return starts
+    return [list(part) if is_consumed(part) else part for part in starts]
 
 
 def is_consumed(part: Any) -> bool:

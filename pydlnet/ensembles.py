@@ -19,6 +19,7 @@ from .ensemble_loop import EnsembleLoop, Outcome
 from .ensemble_records import over_runs
 from .interruption import noticing_interruption
 from .methods import Method
+from .names import Coords, in_common, with_names
 from .problems import Problem
 from .recording import Record, Stop
 from .trajectory import TIME_ATTRIBUTES, to_dataset
@@ -38,6 +39,7 @@ class EnsembleTrajectory:
     data : xarray.Dataset
         Recorded quantities over the dimensions `run` and `step`: the union of the recorded steps,
         with NaN where a member was not recorded. `status` and `last_step` say where each ended.
+        Names of inputs and outputs are coordinates where all problems that have any agree.
     weights : list of list of ndarray, shape (d_j, d_{j-1})
         The layers of each member at its last step.
     status : tuple of str
@@ -188,7 +190,14 @@ def _dataset(
             coordinates[name] = ("run", each, _attributes_of(f"{name} of each run"))
     status = ("run", np.array(outcome.status), _attributes_of("why the run ended"))
     last_step = ("run", outcome.last_steps, _attributes_of("the step at which the run ended"))
-    return data.assign_coords(coordinates).assign(status=status, last_step=last_step)
+    labelled = data.assign_coords(coordinates).assign(status=status, last_step=last_step)
+    return with_names(labelled, _names(setup))
+
+
+def _names(setup: EnsembleSetup) -> Coords:
+    """Return the names of inputs and outputs on which all problems that have any agree."""
+    every = [problem.names_at(setup.widths[-1]) for problem in setup.problems.distinct]
+    return in_common(every)
 
 
 def _attributes_of(long_name: str) -> dict[str, str]:

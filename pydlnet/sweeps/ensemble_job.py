@@ -13,6 +13,8 @@ import xarray as xr
 from .._validation import widths_of
 from ..ensembles import EnsembleTrajectory, run_ensemble
 from ..interruption import Interruption
+from ..names import with_names, without_names
+from ..problems import Problem
 from ..recording import Record, Stop
 from .results import Result, of_run
 from .work import Job, Point, already_done, generator, write_point
@@ -110,20 +112,22 @@ class EnsembleJob(Job):
             return [record for point in points for record in self._compute([point])]
         seconds = (time.perf_counter() - began) / len(points)
         results = [
-            None if ensemble is None else self._result(ensemble, k) for k in range(len(points))
+            None if ensemble is None else self._result(ensemble, k, point.parameters["problems"])
+            for k, point in enumerate(points)
         ]
         return [
             write_point(self, point, result, error, seconds)
             for point, result in zip(points, results, strict=True)
         ]
 
-    def _result(self, ensemble: EnsembleTrajectory, member: int) -> Result:
+    def _result(self, ensemble: EnsembleTrajectory, member: int, problem: Problem) -> Result:
         data = ensemble.data.isel(run=member)
         last_step = int(data["last_step"])
         steps = data["step"].values
         scheduled = self.record.schedule.steps_between(0, last_step, _MOST_RECORDS)
         recorded = np.isin(steps, scheduled) | (steps == last_step)
         mine = data.isel(step=recorded).drop_vars(["run", "status", "last_step"])
+        mine = with_names(without_names(mine), problem.names_at(ensemble.widths[-1]))
         return of_run(_as_single(mine), ensemble.status[member], last_step)
 
 

@@ -15,7 +15,9 @@ __all__ = ["places_in", "union_of_indexes"]
 def union_of_indexes(
     folder: Folder, name: str, records: Mapping[int, dict[str, Any]]
 ) -> NDArray[Any] | None:
-    """Return the union of a coordinate over points: numbers ascending, strings as they come.
+    """Return the union of a coordinate over points.
+
+    It is the longest one, if that has all the others; else numbers ascending, strings as they come.
 
     Long coordinates are read once for each beginning that there is; see `results`.
 
@@ -57,7 +59,9 @@ def _union(parts: list[NDArray[Any]]) -> NDArray[Any] | None:
     if any(part.dtype.kind == "U" for part in parts):
         every = dict.fromkeys(str(item) for part in parts for item in part.tolist())
         return np.array(list(every), dtype=object)
-    return np.unique(np.concatenate(parts))
+    longest = max(parts, key=len)  # such as names, which are in the order of what they name
+    is_whole = all(part is longest or bool(np.isin(part, longest).all()) for part in parts)
+    return longest if is_whole else np.unique(np.concatenate(parts))
 
 
 def places_in(union: NDArray[Any], own: NDArray[Any]) -> NDArray[np.int64]:
@@ -65,7 +69,8 @@ def places_in(union: NDArray[Any], own: NDArray[Any]) -> NDArray[np.int64]:
     if union.dtype == object:
         place = {item: i for i, item in enumerate(union.tolist())}
         return np.array([place[str(item)] for item in own.tolist()], dtype=np.int64)
-    places = np.minimum(np.searchsorted(union, own), union.size - 1)
+    order = np.argsort(union, kind="stable")
+    places = order[np.minimum(np.searchsorted(union, own, sorter=order), union.size - 1)]
     same = union[places] == own
     if not np.all(same | (own != own)):  # the latter are NaN
         raise KeyError("a coordinate that is not in the union")
