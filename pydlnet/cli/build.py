@@ -9,13 +9,15 @@ of `widths`, and `record` may give `log_spaced`.
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 import pydlnet as dln
-from pydlnet._validation import as_count, as_real, widths_of
+from pydlnet._validation import as_count, as_matrix, as_real, widths_of
 
 from .config import Config, check_keys
 from .signatures import Section, as_flag, call, find_kind, located, parameters
@@ -189,13 +191,17 @@ def _problem(section: Section, source: Source, notes: list[str]) -> Any:
 def _center(keywords: dict[str, Any], notes: list[str]) -> None:
     """Subtract the mean of each column, which a network without biases cannot fit."""
     for name in ("inputs", "outputs"):
-        array = np.asarray(keywords[name], dtype=np.float64)
-        keywords[name] = array - array.mean(axis=0)
+        given = keywords[name]
+        array = located("problem", partial(as_matrix, name=name), given)
+        centred = array - array.mean(axis=0)
+        is_table = isinstance(given, pd.DataFrame)
+        keywords[name] = pd.DataFrame(centred, columns=given.columns) if is_table else centred
     notes.append("inputs and outputs centred")
 
 
 def _whitened(whitened: Any, normalize: bool, notes: list[str]) -> Any:
     target, constant = whitened.problem.target, whitened.constant
+    names = whitened.problem.coords
     notes.append("inputs whitened: the loss is 1/2 |W - target|^2 plus a constant")
     if normalize:
         norm = float(np.sqrt(np.sum(target**2)))
@@ -204,7 +210,7 @@ def _whitened(whitened: Any, normalize: bool, notes: list[str]) -> Any:
         target, constant = target / norm, constant / norm**2
         notes.append("outputs scaled so that the target has norm 1")
     notes.append(f"no linear map gets below the constant, {constant:.6g}; losses leave it out")
-    return dln.TargetMatrix(target)
+    return dln.TargetMatrix(target).assign_coords(**names)
 
 
 def _start(section: Section, shape: tuple[int, int], source: Source) -> list[NDArray[Any]]:
@@ -291,6 +297,6 @@ def _with_arrays(
 
 def _as_samples(argument: str, value: Any) -> Any:
     """Make one column of a table a matrix where samples of vectors are expected."""
-    if argument in ("inputs", "outputs") and isinstance(value, np.ndarray) and value.ndim == 1:
-        return value[:, np.newaxis]
-    return value
+    if argument not in ("inputs", "outputs") or getattr(value, "ndim", 0) != 1:
+        return value
+    return value.to_frame() if isinstance(value, pd.Series) else value[:, np.newaxis]

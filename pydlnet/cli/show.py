@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 import pydlnet as dln
+from pydlnet.names import recorded_names, shown
 
 from .sweep_text import show_sweep
 from .text import describe, number, say, table
@@ -59,6 +60,7 @@ def _rows(trajectory: dln.Trajectory) -> list[tuple[str, str]]:
         ("method", " ".join(repr(trajectory.method).split())),
         ("algebra", str(attributes["exact_algebra"])),
         ("records", f"{data.sizes['step']} of {variables}"),
+        *((f"{side}s", shown(names)) for side, names in recorded_names(data).items()),
         ("time", f"{float(attributes['wall_seconds']):.2f} s"),
         ("made by", f"pydlnet {attributes['version']} ({attributes['instruction_set']})"),
     ]

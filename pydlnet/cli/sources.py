@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from pydlnet import datasets
@@ -34,16 +35,24 @@ class Source:
         The file they come from, for messages.
     whole : str, optional
         A file, or a name among `PUBLISHED`, of which problems are made as a whole.
+    is_table : bool, default False
+        Whether the arrays are columns, whose names go with the numbers.
     """
 
     def __init__(
-        self, arrays: Mapping[str, NDArray[Any]], place: str, whole: str | None = None
+        self,
+        arrays: Mapping[str, NDArray[Any]],
+        place: str,
+        whole: str | None = None,
+        *,
+        is_table: bool = False,
     ) -> None:
         self._arrays = dict(arrays)
         self._place = place
+        self._is_table = is_table
         self.whole = WholeFile(whole)
 
-    def default(self, argument: str) -> NDArray[Any]:
+    def default(self, argument: str) -> Any:
         """Return the array named like the argument, or the one of a file that names none.
 
         Parameters
@@ -53,7 +62,7 @@ class Source:
 
         Returns
         -------
-        ndarray
+        ndarray or pandas.Series
             Its array.
 
         Raises
@@ -61,7 +70,7 @@ class Source:
         ValueError
             If there is none.
         """
-        return self._arrays[_SINGLE] if _SINGLE in self._arrays else self._named(argument)
+        return self._single(_SINGLE if _SINGLE in self._arrays else argument)
 
     def pick(self, value: Any) -> Any:
         """Return what a key of the experiment file means: an array by name, else the value.
@@ -75,7 +84,8 @@ class Source:
         Returns
         -------
         object
-            The array, or `value` if there is no name in it.
+            The array, of a table as a Series or DataFrame with the names of its columns; or `value`
+            if there is no name in it.
 
         Raises
         ------
@@ -83,12 +93,23 @@ class Source:
             If no array has that name, or if columns differ in length.
         """
         if value == "*":
-            return np.stack([self._named(name) for name in self._arrays], axis=1)
+            return self._stacked(list(self._arrays))
         if isinstance(value, str):
-            return self._named(value)
+            return self._single(value)
         if isinstance(value, list) and value and all(isinstance(name, str) for name in value):
-            return np.stack([self._named(name) for name in value], axis=1)
+            return self._stacked(value)
         return value
+
+    def _single(self, name: str) -> Any:
+        array = self._named(name)
+        return pd.Series(array, name=name) if self._is_table else array
+
+    def _stacked(self, names: list[str]) -> Any:
+        arrays = [self._named(name) for name in names]
+        if not self._is_table:
+            return np.stack(arrays, axis=1)
+        table = pd.concat([pd.Series(array) for array in arrays], axis=1)
+        return table.set_axis(names, axis="columns")
 
     def pick_each(self, value: Any) -> Any:
         """Return what a key that is a tuple of arrays means: each of its parts picked.
@@ -113,7 +134,7 @@ class Source:
     def without(self, names: Sequence[str]) -> "Source":
         """Return the source without some of its arrays."""
         rest = {name: array for name, array in self._arrays.items() if name not in names}
-        return Source(rest, self._place)
+        return Source(rest, self._place, is_table=self._is_table)
 
     def _named(self, name: str) -> NDArray[Any]:
         if name not in self._arrays:
@@ -159,7 +180,9 @@ def read(
     if data is None:
         return Source({}, "the file, which has no `data` either")
     if isinstance(data, str):
-        return Source(_read_file(data, gas), data)
+        arrays = _read_file(data, gas)
+        is_table = Path(data).suffix.lower() == ".csv" and _SINGLE not in arrays
+        return Source(arrays, data, is_table=is_table)
     return Source({name: _only(path) for name, path in data.items()}, "`data`")
 
 
