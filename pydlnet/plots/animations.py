@@ -8,7 +8,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from .._validation import as_count, as_real
-from .matrices import matrices_of, panels_of, target_of, where_is
+from .matrices import matrices_of, names_in, panels_of, target_of, where_is
 from .sources import HasData, dataset_of
 
 if TYPE_CHECKING:
@@ -81,7 +81,8 @@ def animate_end_to_end(
     places = finite[np.linspace(0, finite.size - 1, min(most, finite.size)).round().astype(int)]
     known = target_of(trajectory, target, matrices.shape[1:])
     largest = np.abs(matrices[places]).max()
-    panels = panels_of(matrices[places[0]], known, largest, axes, kwargs)
+    names = names_in(trajectory, data)
+    panels = panels_of(matrices[places[0]], known, largest, axes, kwargs, names)
 
     def show(frame: int) -> "tuple[Any, ...]":
         place = int(places[frame])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from ..names import text_of as name_text
 from .axes import across_of, label, prepare, text_of
 from .style import COLORS, LINE_STYLES, shades, styled
 
@@ -84,8 +85,8 @@ def name_of(variable: xr.DataArray, place: Place) -> str:
     texts = []
     for dim, index in place.items():
         if dim in part.coords:
-            value = part[dim].item()
-            texts.append(f"{dim} {value:g}" if isinstance(value, float) else f"{dim} {value}")
+            name = name_text(part[dim].values[()]).replace("$", r"\$")  # no formula
+            texts.append(f"{dim} {name}")
         else:
             texts.append(_COUNTED.get(dim, f"{dim} {{0}}").format(index, index + 1, index + 2))
     return ", ".join(texts)

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import chain
 from .._validation import FloatArray, as_count, as_matrix, is_sequence
+from ..names import Coords, recorded_names, shortened, text_of
 from ..trajectory import Trajectory
 from .axes import across_of, as_axes
 from .sources import HasData, dataset_of, recorded, require_one_run
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.image import AxesImage
 
-__all__ = ["Panels", "end_to_end", "matrices_of", "panels_of", "target_of"]
+__all__ = ["Panels", "end_to_end", "matrices_of", "names_in", "panels_of", "target_of"]
 
 
 def end_to_end(
@@ -51,7 +52,8 @@ def end_to_end(
     -------
     tuple of matplotlib.axes.Axes
         Two, or one if there is no target. Both have the same colours, white being zero, up to the
-        largest entry of the target if there is one.
+        largest entry of the target if there is one. Up to 20 inputs or outputs that have names are
+        called by them.
 
     Raises
     ------
@@ -78,12 +80,19 @@ def end_to_end(
         place = _last_finite(matrices) if step is None else _place_of(data, step)
         matrix, where = matrices[place].values, where_is(data, place)
     known = target_of(trajectory, target, matrix.shape)
-    panels = panels_of(matrix, known, np.abs(matrix).max(), axes, kwargs)
+    names = names_in(trajectory, data)
+    panels = panels_of(matrix, known, np.abs(matrix).max(), axes, kwargs, names)
     panels.axes[0].set_title(f"{_TITLE} {where}")
     return panels.axes
 
 
 _TITLE = "end-to-end matrix"
+
+# Names of rows and columns: so many at most, of so many letters, of this size in points.
+_MOST_NAMES = 20
+_LONGEST_NAME = 24
+_FONT = 8.0
+_LETTER = 0.6
 
 
 @dataclass(frozen=True)
@@ -105,6 +114,7 @@ def panels_of(
     largest: float,
     axes: "Sequence[Axes] | None",
     kwargs: dict[str, Any],
+    names: Coords,
 ) -> Panels:
     """Draw a matrix and the target with common colours.
 
@@ -118,6 +128,8 @@ def panels_of(
         The user's; checked here.
     kwargs : dict
         The user's, for `Axes.imshow`.
+    names : dict of str to ndarray
+        Of inputs and outputs, if they have any.
 
     Returns
     -------
@@ -134,9 +146,37 @@ def panels_of(
     for panel in chosen:
         panel.set_xlabel("input")
     chosen[0].set_ylabel("output")
+    _write_names(chosen, names)
     beyond = "both" if largest > limit else "neither"
     chosen[0].figure.colorbar(image, ax=chosen, label="entry", extend=beyond)
     return Panels(chosen, image)
+
+
+def names_in(trajectory: HasData | xr.Dataset, data: xr.Dataset) -> Coords:
+    """Return the names of inputs and outputs that the data has, or else the problem of a run."""
+    known: Coords = {}
+    if isinstance(trajectory, Trajectory) and trajectory.problem is not None:
+        known = trajectory.problem.names_at(trajectory.widths[-1])
+    return {**known, **recorded_names(data)}
+
+
+def _write_names(panels: "tuple[Axes, ...]", names: Coords) -> None:
+    """Write names beside rows and columns, where they are few enough to be read."""
+    texts = {
+        side: [shortened(text_of(name), _LONGEST_NAME) for name in labels]
+        for side, labels in names.items()
+        if labels.size <= _MOST_NAMES
+    }
+    for number, panel in enumerate(panels):
+        if "input" in texts:
+            width = 72.0 * panel.get_window_extent().width / panel.figure.dpi
+            letters = max(map(len, texts["input"])) + 1
+            is_wide = letters * _LETTER * _FONT * len(texts["input"]) > width
+            style: dict[str, Any] = {"rotation": 90 if is_wide else 0, "fontsize": _FONT}
+            panel.set_xticks(range(len(texts["input"])), texts["input"], parse_math=False, **style)
+        if "output" in texts:
+            labels = texts["output"] if number == 0 else [""] * len(texts["output"])
+            panel.set_yticks(range(len(labels)), labels, fontsize=_FONT, parse_math=False)
 
 
 def _as_panels(axes: "Sequence[Axes] | None", count: int) -> "tuple[Axes, ...]":
