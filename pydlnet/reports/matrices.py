@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 
 from .. import chain
 from .._validation import FloatArray, IndexArray
+from ..names import Coords, recorded_names
 from ..trajectory import Trajectory
 from .across import Across
 from .curves import new_figure
+from .named_axes import hover_tool, room_below, texts_of, write_names
 from .page import Part, Plot, Text
 from .thinning import evenly
 
@@ -77,11 +79,14 @@ class Frames:
         The matrices, those of large ones averaged over blocks.
     block : int
         How many rows and columns of the matrix are one here.
+    names : dict of str to ndarray
+        Of inputs and outputs, if they have any.
     """
 
     places: IndexArray
     entries: FloatArray
     block: int
+    names: Coords
 
 
 def frames_of(trajectory: Trajectory) -> Frames | None:
@@ -101,7 +106,8 @@ def frames_of(trajectory: Trajectory) -> Frames | None:
     else:
         records = zip(*(picked[name].values for name in layers), strict=True)
         matrices = np.array([_product(record) for record in records], dtype=np.float64)
-    return Frames(places, np.array([_shrunk(matrix, block) for matrix in matrices]), block)
+    entries = np.array([_shrunk(matrix, block) for matrix in matrices])
+    return Frames(places, entries, block, recorded_names(data))
 
 
 def _product(layers: tuple[NDArray[Any], ...]) -> NDArray[Any]:
@@ -143,14 +149,14 @@ def slider_parts(
     largest = float(np.max(np.abs(frames.entries), where=np.isfinite(frames.entries), initial=0.0))
     mapper = _mapper(min(largest, 1e300) or 1.0)
     source, stored, scales = _sources(frames)
-    picture = _picture(source, frames.entries.shape[1:], mapper, frames.block, "matrix")
+    picture = _picture(source, frames.entries.shape[1:], mapper, frames, "matrix")
     controls = _controls(frames, trajectory, across, source, stored, scales, mapper)
     rows, columns = trajectory.widths[-1], trajectory.widths[0]
     drawn = column(*controls, picture, sizing_mode="stretch_width")
     heading = f"End-to-end matrix W, {rows} x {columns}"
     parts: list[Part] = [Plot(heading, drawn, _notes(frames, trajectory))]
     if target is not None:
-        parts.append(_target_part(target, frames.block))
+        parts.append(_target_part(target, frames))
     return parts
 
 
@@ -178,18 +184,22 @@ def _mapper(largest: float) -> Any:
     return LinearColorMapper(palette=palette, low=-largest, high=largest, nan_color="#bbbbbb")
 
 
-def _picture(source: Any, shape: tuple[int, ...], mapper: Any, block: int, name: str) -> Any:
-    from bokeh.models import BasicTickFormatter, ColorBar, CustomJSHover, HoverTool
+def _picture(source: Any, shape: tuple[int, ...], mapper: Any, frames: Frames, name: str) -> Any:
+    from bokeh.models import BasicTickFormatter, ColorBar
 
     rows, columns = shape
+    texts = texts_of(frames.names)
     drawing = new_figure(
-        height=int(min(420, max(170, 90 + 360 * rows / columns))),
+        height=int(min(420, max(170, 90 + 360 * rows / columns)))
+        + room_below(texts.get("input", ())),
         x_range=(0, columns),
         y_range=(0, rows),
         name=name,
     )
     drawing.axis.visible = False
     drawing.grid.visible = False
+    if frames.block == 1:
+        write_names(drawing, texts, rows)
     image = drawing.image(
         "shade",
         source=source,
@@ -200,15 +210,7 @@ def _picture(source: Any, shape: tuple[int, ...], mapper: Any, block: int, name:
         color_mapper=mapper,
         name=f"{name} image",
     )
-    from_top = CustomJSHover(code=f"return String(Math.floor({rows} - value) * {block} + 1)")
-    from_left = CustomJSHover(code=f"return String(Math.floor(value) * {block} + 1)")
-    drawing.add_tools(
-        HoverTool(
-            renderers=[image],
-            tooltips=[("row", "$y{custom}"), ("column", "$x{custom}"), ("value", "@value{%.4g}")],
-            formatters={"$x": from_left, "$y": from_top, "@value": "printf"},
-        )
-    )
+    drawing.add_tools(hover_tool(image, rows, texts, frames.block))
     bar = ColorBar(color_mapper=mapper, width=12, padding=4)
     bar.formatter = BasicTickFormatter(power_limit_high=4, power_limit_low=-3)
     drawing.add_layout(bar, "right")
@@ -279,11 +281,11 @@ def _notes(frames: Frames, trajectory: Trajectory) -> list[str]:
     return notes
 
 
-def _target_part(target: FloatArray, block: int) -> Plot:
+def _target_part(target: FloatArray, frames: Frames) -> Plot:
     from bokeh.models import ColumnDataSource
 
-    entries = _shrunk(target, block)[::-1]
+    entries = _shrunk(target, frames.block)[::-1]
     largest = float(np.abs(entries).max()) or 1.0
     source = ColumnDataSource({"shade": [entries], "value": [entries]})
-    picture = _picture(source, entries.shape, _mapper(min(largest, 1e300)), block, "target")
+    picture = _picture(source, entries.shape, _mapper(min(largest, 1e300)), frames, "target")
     return Plot(f"Target, {target.shape[0]} x {target.shape[1]}", picture)

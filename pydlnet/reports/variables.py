@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 
 from .._validation import FloatArray
+from ..names import SIDES, text_of
 from .across import Across
 from .curves import COLORS, Curve, shades
 from .thinning import outline
@@ -124,5 +125,9 @@ def _labels(array: xr.DataArray) -> Iterator[str]:
     own = array.dims[1:]
     if not own:
         yield str(array.name)
+    names = {dim: array[dim].values for dim in own if dim in SIDES and dim in array.coords}
     for index in np.ndindex(array.shape[1:]) if own else ():
-        yield ", ".join(f"{dim} {i + 1}" for dim, i in zip(own, index, strict=True))
+        yield ", ".join(
+            f"{dim} {text_of(names[dim][i])}" if dim in names else f"{dim} {i + 1}"
+            for dim, i in zip(own, index, strict=True)
+        )
