@@ -30,6 +30,7 @@ from .recording import Record, Stop, log_spaced
 from .reports import report
 from .simulate import run
 from .storage import open_trajectory as open
+from .storage.ensembles import open_ensemble
 from .sweeps import Sweep, open_sweep, sweep, sweep_ensemble
 from .trajectory import Trajectory
 from .tuning import Tuning, tune
@@ -64,6 +65,7 @@ __all__ = [
     "log_spaced",
     "metrics",
     "open",
+    "open_ensemble",
     "open_sweep",
     "plot",
     "report",

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,39 @@ class EnsembleTrajectory:
     def widths(self) -> tuple[int, ...]:
         """(d_0, ..., d_N), the same for all members."""
         return widths_of(self.weights[0])
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write data and final layers to a file, which `open_ensemble` opens.
+
+        Parameters
+        ----------
+        path : path-like
+            Ending in ``.nc`` (NetCDF) or ``.zarr`` (Zarr; extra ``store``), as for
+            `Trajectory.save`: what is there is replaced once the new one is complete.
+
+        Raises
+        ------
+        ValueError
+            If the ending is another one, or something else is at that path.
+        FileNotFoundError
+            If there is no folder to write to.
+        ImportError
+            If the path ends in ``.zarr`` and Zarr is not installed.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import pydlnet as dln
+        >>> problem = dln.TargetMatrix(np.diag([3.0, 1.0]))
+        >>> start = dln.init.balanced((2, 2, 2), scale=0.1, rng=0)
+        >>> methods = [dln.GradientDescent(rate) for rate in (0.01, 0.1)]
+        >>> dln.run_ensemble(problem, start, methods, n_steps=100).save("runs.nc")
+        >>> dln.open_ensemble("runs.nc").status
+        ('finished', 'finished')
+        """
+        from .storage.ensembles import save_ensemble
+
+        save_ensemble(self, path)
 
     def __len__(self) -> int:
         """Return the number of members."""

@@ -12,9 +12,10 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from os import PathLike
 from pathlib import Path
+from typing import TypeVar
 
 import xarray as xr
 
@@ -26,7 +27,15 @@ from .lock import is_locked
 from .named import decoded, encoded
 from .state import state_dataset, state_from_dataset
 
-__all__ = ["check_target", "open_saved", "require_zarr", "save"]
+__all__ = [
+    "OtherKind",
+    "check_target",
+    "open_saved",
+    "read_whole",
+    "require_zarr",
+    "save",
+    "write_whole",
+]
 
 # The layout of the state group; a file of another layout is refused. The one before is the same
 # without a digest.
@@ -42,18 +51,38 @@ DIGEST_SIZE = len(DIGEST_MARK) + 2 * hashlib.sha256().digest_size
 DIGEST_FILE = "state/numbers/pydlnet.sha256"
 
 
+Result = TypeVar("Result")
+
+
+class OtherKind(Exception):
+    """A file holds a result of another kind; the message says which, and what opens it."""
+
+
 def save(trajectory: Trajectory, path: str | PathLike[str]) -> None:
     """Write a trajectory; see `Trajectory.save`."""
-    target = as_path(path, "path")
+    about = {"record": json.dumps(trajectory.record.to_dict())}
+    write_whole(trajectory.data.assign_attrs(about), _state_of(trajectory), as_path(path, "path"))
+
+
+def write_whole(data: xr.Dataset, state: xr.Dataset, target: Path) -> None:
+    """Write the data of a result, and beside it in a group what else it is.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        For everybody to read.
+    state : xarray.Dataset
+        For `read_whole`; with an array `numbers`.
+    target : Path
+        Where to; see `Trajectory.save`.
+    """
     is_zarr = _is_zarr(target)
     check_target(target)
-    data = encoded(trajectory.data)
-    data.attrs["pydlnet_layout"] = LAYOUT
-    data.attrs["record"] = json.dumps(trajectory.record.to_dict())
+    data = encoded(data).assign_attrs(pydlnet_layout=LAYOUT)
     # Complete or not there: written beside the target and moved over it.
     with tempfile.TemporaryDirectory(prefix=".pydlnet-", dir=target.parent) as folder:
         draft = Path(folder) / target.name
-        _write(data, _state_of(trajectory), draft, is_zarr)
+        _write(data, state, draft, is_zarr)
         _seal(draft, is_zarr)
         if is_zarr and target.exists():
             shutil.move(target, Path(folder) / "replaced")
@@ -77,6 +106,25 @@ def check_target(target: Path) -> None:
 
 def open_saved(target: Path) -> Trajectory:
     """Open a saved trajectory; see `open_trajectory`."""
+    return read_whole(target, _assemble)
+
+
+def read_whole(target: Path, assemble: Callable[[xr.Dataset, xr.Dataset], Result]) -> Result:
+    """Open what `write_whole` has written.
+
+    Parameters
+    ----------
+    target : Path
+        Where it is.
+    assemble : callable
+        Makes a result of data, read when it is used, and state; whatever it raises says that the
+        file is damaged, unless it is an `OtherKind`.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As in `open_trajectory`.
+    """
     is_zarr = _is_zarr(target)
     if not target.exists():
         raise FileNotFoundError(f"path: expected a saved trajectory, found nothing at {target}")
@@ -97,7 +145,9 @@ def open_saved(target: Path) -> Trajectory:
         if is_zarr:
             _check_chunks(target)
         with _open_group(target, "state", is_zarr) as state:
-            return _assemble(decoded(data), state.load())
+            return assemble(decoded(data), state.load())
+    except OtherKind as error:
+        raise ValueError(f"path: {target} {error}") from None
     except Exception as error:
         raise ValueError(f"path: the trajectory in {target} is damaged: {error!r}") from error
 
@@ -215,6 +265,8 @@ def _state_of(trajectory: Trajectory) -> xr.Dataset:
 
 
 def _assemble(data: xr.Dataset, state: xr.Dataset) -> Trajectory:
+    if "n_runs" in state.attrs:
+        raise OtherKind("holds an ensemble; use open_ensemble")
     record = record_from_dict(json.loads(data.attrs.pop("record")))
     del data.attrs["pydlnet_layout"]
     method = method_from_dict(json.loads(data.attrs["method"]))
