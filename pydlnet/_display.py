@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ._validation import function_name
+from .notation import as_html
 
 __all__ = ["Shown", "as_status", "as_table", "brief", "number", "sparkline"]
 
@@ -162,7 +163,7 @@ def _cell(value: Any) -> str:
     if isinstance(value, tuple) and all(isinstance(item, str) for item in value):
         value = "; ".join(value)
     text = value if isinstance(value, str) else brief(value)
-    return html.escape(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}...")
+    return as_html(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}...")
 
 
 class _Html(str):

@@ -7,6 +7,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+from pydlnet.notation import as_html
 from pydlnet.quantities import QUANTITIES, Variable, variables
 
 _HEADER = ("asked for as", "variable and dimensions", "what it is")
@@ -35,7 +36,7 @@ def _variables() -> Iterator[tuple[str, Variable]]:
 
 
 def _described(name: str, variable: Variable) -> nodes.row:
-    meaning = nodes.Text(variable.long_name)
+    meaning = nodes.raw("", as_html(variable.long_name), format="html")
     source = nodes.emphasis("", f" ({variable.reference})")
     return _row(
         [nodes.literal("", name)],

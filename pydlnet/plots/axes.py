@@ -10,6 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from .._validation import FloatArray, as_choice
+from ..notation import wrap_mathtext
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -143,12 +144,16 @@ def label(axes: "Axes", across: xr.DataArray, text: str) -> None:
 def _wrapped(text: str, inches: float, place: "Text") -> str:
     """Return the text in as few lines as fit, and these of about the same length."""
     most = max(20, int(72.0 * inches / (_LETTER * float(place.get_fontsize()))))
+    return "\n".join(wrap_mathtext(text, lambda plain: _even_lines(plain, most)))
+
+
+def _even_lines(text: str, most: int) -> list[str]:
     lines = _lines(text, most)
     for width in range(max(1, len(text) // max(1, len(lines))), most):
         narrower = _lines(text, width)
         if len(narrower) <= len(lines):
-            return "\n".join(narrower)
-    return "\n".join(lines)
+            return narrower
+    return lines
 
 
 def _lines(text: str, width: int) -> list[str]:

@@ -159,8 +159,8 @@ def quantity(
     >>> trajectory = dln.run(problem, start, dln.GradientDescent(0.1), n_steps=200, record=record)
     >>> axes = dln.plot.quantity(trajectory, "stable_rank")
     >>> axes.figure.savefig("picture.png")
-    >>> axes.get_ylabel()
-    '||W||_F^2 / ||W||_2^2'
+    >>> axes.get_yscale()
+    'linear'
     """
     data = dataset_of(trajectory, "trajectory")
     variable = numbers_of(data, name, "trajectory")

@@ -8,6 +8,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from .._validation import FloatArray, hint
+from ..notation import as_mathtext
 from ..sweeps.options import as_flag
 from .axes import as_axes, legend_above, text_of
 from .sources import HasData, dataset_of
@@ -101,7 +102,7 @@ def heat_map(
         limits = {key: kwargs.pop(key) for key in ("vmin", "vmax") if key in kwargs}
         kwargs["norm"] = _norm(values, log, **limits)
     mesh = axes.pcolormesh(np.ma.masked_invalid(values), **{"cmap": SEQUENTIAL, **kwargs})
-    axes.figure.colorbar(mesh, ax=axes, label=text_of(variable))
+    axes.figure.colorbar(mesh, ax=axes, label=as_mathtext(text_of(variable)))
     reasons[np.isfinite(values) & ~np.isin(reasons.astype(str), _ALWAYS_MARKED)] = None
     _mark(axes, reasons)
     _label_cells(axes.xaxis, across, turned=True)

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from .._validation import FloatArray
+from ..notation import as_unicode
 from .curves import COLORS, new_figure
 from .page import Part, Plot, Text
 from .variables import heading_of
@@ -287,7 +288,7 @@ def _with_choice(
     from bokeh.layouts import column, row
     from bokeh.models import ColumnDataSource, CustomJS, Select
 
-    headings = {name: heading_of(variables[name]) for name in names}
+    headings = {name: as_unicode(heading_of(variables[name])) for name in names}
     variable = Select(
         options=[(name, headings[name]) for name in names], value=names[0], name="variable"
     )

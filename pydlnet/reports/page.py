@@ -12,6 +12,7 @@ from importlib.resources import files
 from typing import Any, ClassVar
 
 from .._version import VERSION
+from ..notation import as_html
 
 __all__ = ["Code", "Part", "Plot", "Section", "Table", "Text", "render", "require_bokeh"]
 
@@ -116,7 +117,9 @@ def render(title: str, subtitle: str, sections: Sequence[Section]) -> str:
     shown = [section for section in sections if section.parts]
     plots = [part for section in shown for part in section.parts if isinstance(part, Plot)]
     script = _embed(plots)
-    template = Environment(autoescape=True).from_string(_resource("page.html"))
+    environment = Environment(autoescape=True)
+    environment.filters["formulas"] = lambda text: Markup(as_html(text))
+    template = environment.from_string(_resource("page.html"))
     return template.render(
         title=title,
         subtitle=subtitle,
