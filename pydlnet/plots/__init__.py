@@ -12,6 +12,7 @@ colour-blind eyes and in grey.
 """
 
 from .animations import animate_end_to_end
+from .bounds import check
 from .curvature import sharpness
 from .curves import effective_rank, loss, quantity
 from .ensembles import ensemble
@@ -23,6 +24,7 @@ from .spectra import singular_values
 
 __all__ = [
     "animate_end_to_end",
+    "check",
     "effective_rank",
     "end_to_end",
     "ensemble",

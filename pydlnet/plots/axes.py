@@ -160,6 +160,7 @@ def _lines(text: str, width: int) -> list[str]:
     return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
 
 
-def legend_above(axes: "Axes", columns: int) -> None:
+def legend_above(axes: "Axes", columns: int, **others: Any) -> None:
     """Write the legend above the axes, where it covers nothing."""
-    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns, frameon=False)
+    style = {"frameon": False, "alignment": "left", **others}
+    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns, **style)

@@ -59,6 +59,10 @@ def check(trajectory: Trajectory, problem: Problem | None = None) -> xr.Dataset:
         If no bound can be stated: another loss or method, a rank-deficient target, a bottleneck,
         no margin at step 0; if the trajectory has no problem and none is given, or another one.
 
+    See Also
+    --------
+    pydlnet.plot.check : The picture of it.
+
     Notes
     -----
     The bounds are those of Theorem 1 of [1]_ (see `certificate`), of its Lemma 2 and of Claim 1.
