@@ -253,3 +253,58 @@ def test_wrong_arguments():
     for function in (theory.overlay, theory.compare_end_to_end):
         with pytest.raises(TypeError, match="trajectory: expected a Trajectory"):
             function(trajectory.data)
+
+
+def diagonal_run(method, start=0.3, depth=3, names=("loss", "end_to_end"), n_steps=40):
+    target = np.diag([2.0, 1.0, 0.5])
+    weights = dln.init.balanced_from(start * target, (3,) * (depth + 1))
+    record = dln.Record(list(names), every=1)
+    return dln.run(dln.TargetMatrix(target), weights, method, n_steps=n_steps, record=record)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 5])
+@pytest.mark.parametrize("kind", ["layers", "rule"])
+def test_steps_that_the_minimum_repels_follow_no_flow(depth, kind):
+    # The sharpness of a balanced minimum is N sigma_1^(2-2/N).
+    limit = 2.0 / (depth * 2.0 ** (2.0 - 2.0 / depth))
+    for share, applies in ((0.97, True), (1.03, False)):
+        rate = share * limit
+        if kind == "layers":
+            found = diagonal_run(dln.GradientDescent(rate), 0.9, depth, n_steps=200)
+        else:
+            start = [0.9 * np.diag([2.0, 1.0, 0.5])]
+            method = dln.EndToEndDescent(rate, depth)
+            record = dln.Record(["loss", "end_to_end"], every=1)
+            problem = dln.TargetMatrix(np.diag([2.0, 1.0, 0.5]))
+            found = dln.run(problem, start, method, n_steps=200, record=record)
+        data = theory.overlay(found)
+        assert ("modes" in json.loads(data.attrs["applies"])) == applies
+        if not applies:
+            assert f"is not below {limit:.3g}, 2 / sharpness" in reasons(data)["modes"]
+            assert data["loss"][-1] > 1e-3 * data["loss"][0]  # and indeed it does not converge
+
+
+def test_a_large_rate_is_no_matter_on_the_plateau():
+    data = theory.overlay(diagonal_run(dln.GradientDescent(0.5), start=1e-6, n_steps=5))
+    assert "modes" in json.loads(data.attrs["applies"])
+    assert float(np.abs(data["mode_strength_error"]).max()) < 1e-7
+
+
+def test_weight_decay_does_not_hide_that_layers_were_not_balanced():
+    # It shrinks the imbalance by exp(-2 decay time), and the rule is not that of such a start.
+    weights = [np.diag([1.0, 0.5]), np.diag([0.02, 0.01])]
+    problem = dln.TargetMatrix(np.diag([2.0, 1.0]))
+    for quantities in (["end_to_end"], ["weights"]):
+        method = dln.GradientDescent(0.01, weight_decay=2.0)
+        record = dln.Record(quantities, every=50)
+        found = dln.run(problem, weights, method, n_steps=400, record=record)
+        assert theory.compare_end_to_end(found).attrs["relative_imbalance"] > 0.0
+        why = reasons(theory.overlay(found))["end_to_end_rule"]
+        assert "not balanced" in why
+        assert ("record 'weights' to know" in why) == (quantities == ["end_to_end"])
+    # The layers of the end are balanced to a millionth of a balanced start's, and say so.
+    balanced = dln.init.balanced_from(np.diag([1.0, 0.5]), (2, 2, 2))
+    method = dln.GradientDescent(1e-3, weight_decay=0.1)
+    record = dln.Record(["end_to_end"], every=50)
+    found = dln.run(problem, balanced, method, n_steps=400, record=record)
+    assert "end_to_end_rule" in json.loads(theory.overlay(found).attrs["applies"])

@@ -19,7 +19,13 @@ from .checks import problem_of
 from .end_to_end import direction
 from .low_rank import relative_imbalance
 
-__all__ = ["compare_end_to_end", "depth_of", "recorded_end_to_end", "start_imbalance"]
+__all__ = [
+    "check_applies",
+    "compare_end_to_end",
+    "depth_of",
+    "recorded_end_to_end",
+    "start_imbalance",
+]
 
 _THEOREM_1 = "Arora, Cohen & Hazan 2018, Theorem 1, arXiv:1802.06509"
 
@@ -84,7 +90,7 @@ def compare_end_to_end(trajectory: Trajectory, problem: Problem | None = None) -
     True
     """
     minimised = problem_of(trajectory, problem)
-    method = _check_applies(trajectory)
+    method = check_applies(trajectory)
     data, matrices = trajectory.data, recorded_end_to_end(trajectory)
     rule = _rule(trajectory, method, minimised, matrices[0])
     on_curve = rule["end_to_end"].values
@@ -197,7 +203,8 @@ def start_imbalance(trajectory: Trajectory) -> float:
     return share * growth * growth  # not a power, which would raise where a product is infinite
 
 
-def _check_applies(trajectory: Trajectory) -> GradientDescent:
+def check_applies(trajectory: Trajectory) -> GradientDescent:
+    """Return the method of a run, or raise ValueError if there is no end-to-end rule for it."""
     method = trajectory.method
     if not isinstance(method, GradientDescent):
         raise _does_not_apply(f"{type(method).__name__} is not GradientDescent")

@@ -11,12 +11,13 @@ import xarray as xr
 
 from .. import _core, metrics
 from .._validation import FloatArray, as_real, hint
-from ..methods import Method
+from ..methods import EndToEndDescent, GradientDescent, Method
 from ..problems import Problem
 from ..trajectory import Trajectory
 from .checks import check, problem_of
 from .end_to_end import direction
 from .end_to_end_comparison import (
+    check_applies,
     compare_end_to_end,
     depth_of,
     recorded_end_to_end,
@@ -57,9 +58,10 @@ def overlay(
     predictions : sequence of str, optional
         Which of "certificate", "modes", "infinite_depth" and "end_to_end_rule"; all if not given.
     balance_tolerance : float, default 1e-2
-        Imbalance of the layers up to which modes are taken to be those of balanced layers, as a
-        share of the largest squared norm of a layer at the start: from `weights` if they were
-        recorded, else from the final layers, whose imbalance is a share of ||W(0)||_F^(2/N).
+        Imbalance of the layers up to which they are taken to be balanced, which all predictions
+        but the certificate assume, as a share of the largest squared norm of a layer at the start:
+        from `weights` if they were recorded, else from the final layers, whose imbalance is a
+        share of ||W(0)||_F^(2/N).
     alignment_tolerance : float, default 1e-3
         Share of W(0) and of the target, in norm, that may lie outside of common singular vectors.
 
@@ -91,6 +93,10 @@ def overlay(
     -----
     Errors hold what gradient descent differs from gradient flow by, which is proportional to the
     rate, and for the limit of infinite depth what N layers differ from many by.
+
+    From learning rates of 2 / sharpness of the modes on, steps do not follow gradient flow near the
+    target, and its modes do not apply. `compare_end_to_end` sets the rule beside runs from any
+    start, balanced or not.
 
     "end_to_end_rule" takes as many steps as the run did, each with a singular value decomposition.
 
@@ -218,6 +224,7 @@ def _mode_curves(run: _Run, depth: float, name: str, reference: str) -> Curves:
     if depth == math.inf:
         times = depth_of(run.trajectory) * times
     modes = mode_strength(times, targets, starts, depth)
+    _require_stable_rate(run, modes, distance.scale, depth_of(run.trajectory))
     strengths = -np.sort(-np.abs(modes), axis=1)
     with np.errstate(over="ignore"):  # far from a target the loss is infinite
         squares = np.sum((modes - targets) ** 2, axis=1)
@@ -245,17 +252,50 @@ def _mode_curves(run: _Run, depth: float, name: str, reference: str) -> Curves:
 def _require_flow(run: _Run) -> None:
     """Raise unless the run follows gradient flow without decay from balanced layers."""
     method, times = run.trajectory.method, run.data.coords.get("time")
-    imbalance = start_imbalance(run.trajectory)
     if times is None or not np.isfinite(times.values).all():
         raise ValueError(f"{type(method).__name__} has no time of gradient flow")
     if isinstance(method, Method) and method.batch_size is not None:
         raise ValueError(f"batch_size={method.batch_size} makes the gradients random")
     if method.weight_decay != 0.0:
         raise ValueError(f"weight_decay={method.weight_decay:g}: the solutions are without")
+    _require_balance(run)
+
+
+def _require_balance(run: _Run) -> None:
+    """Raise unless the layers are balanced at the start."""
+    imbalance, decay = start_imbalance(run.trajectory), run.trajectory.method.weight_decay
+    known = "W1" in run.data
+    if decay and not known and imbalance > 0.0:
+        # Which shrinks the imbalance by exp(-2 decay time); recorded first layers need no guess.
+        with np.errstate(over="ignore"):
+            imbalance *= float(np.exp(2.0 * decay * run.data["time"].values[-1]))
     if not imbalance <= run.balance_tolerance:
+        how = (
+            "" if known else "at most, as far as the final layers tell: record 'weights' to know; "
+        )
         raise ValueError(
-            f"the layers are not balanced ({imbalance:.3g} > balance_tolerance = "
+            f"the layers are not balanced ({how}{imbalance:.3g} > balance_tolerance = "
             f"{run.balance_tolerance:g})"
+        )
+
+
+def _require_stable_rate(run: _Run, modes: FloatArray, scale: float, depth: int) -> None:
+    """Raise if steps are too large to follow the flow near the target.
+
+    There the Hessian of balanced modes of strength u has the eigenvalue scale N u^(2-2/N). The
+    rates of GroupRMSprop are left to it: they grow to this limit where the loss is at its smallest.
+    """
+    if not isinstance(run.trajectory.method, GradientDescent | EndToEndDescent):
+        return
+    steps, times = run.data["step"].values, run.data["time"].values
+    rates = np.diff(times) / np.diff(steps)
+    with np.errstate(over="ignore"):
+        curvature = scale * depth * np.max(np.abs(modes), axis=1) ** (2.0 - 2.0 / depth)
+        worst = int(np.argmax(rates * curvature[1:])) if len(rates) else -1
+    if worst >= 0 and not rates[worst] * curvature[worst + 1] < 2.0:
+        raise ValueError(
+            f"the learning rate {rates[worst]:.3g} is not below {2.0 / curvature[worst + 1]:.3g}, "
+            "2 / sharpness of the modes: such steps do not follow gradient flow"
         )
 
 
@@ -295,6 +335,8 @@ def _singular_values(run: _Run) -> FloatArray:
 
 
 def _end_to_end_rule(run: _Run) -> Curves:
+    check_applies(run.trajectory)
+    _require_balance(run)
     compared = compare_end_to_end(run.trajectory, run.problem)
     names = [name for name in compared.data_vars if name not in run.data]
     variables = {str(name): compared[name].variable for name in names}
