@@ -49,6 +49,13 @@ def as_count(value: Any, name: str, minimum: int = 0, maximum: int = INT64_MAX) 
     return count
 
 
+def as_flag(value: Any, name: str, expected: str = "a bool") -> bool:
+    """Return a bool."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name}: expected {expected}, got {_brief(value)}")
+    return bool(value)
+
+
 def as_path(value: Any, name: str) -> Path:
     """Return a path of a str or a path-like object."""
     try:

@@ -4,9 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from .._validation import hint
+from .._validation import as_flag, hint
 from ..quantities import QUANTITIES
-from ..sweeps.options import as_flag
 from .axes import to_log_scale
 from .lines import draw_lines
 from .sources import HasData, dataset_of, recorded

@@ -7,9 +7,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from .._validation import FloatArray, hint
+from .._validation import FloatArray, as_flag, hint
 from ..notation import as_mathtext
-from ..sweeps.options import as_flag
 from .axes import as_axes, legend_above, text_of
 from .sources import HasData, dataset_of
 from .style import SEQUENTIAL

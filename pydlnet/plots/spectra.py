@@ -7,8 +7,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from .. import metrics
-from .._validation import FloatArray, as_array, as_count
-from ..sweeps.options import as_flag
+from .._validation import FloatArray, as_array, as_count, as_flag
 from .axes import across_of, label, prepare, text_of, to_log_scale
 from .sources import HasData, dataset_of, recorded, require_one_run
 from .style import shades, styled

@@ -6,9 +6,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from .._validation import _brief, as_count
+from .._validation import _brief, as_count, as_flag
 from .definition import check_folder
 from .folder import Folder
 
@@ -80,13 +78,6 @@ def as_options(
         progress=None if progress is None else as_flag(progress, "progress", "a bool or None"),
         folder=_as_folder(store),
     )
-
-
-def as_flag(value: Any, name: str, expected: str = "a bool") -> bool:
-    """Return a bool."""
-    if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name}: expected {expected}, got {_brief(value)}")
-    return bool(value)
 
 
 def _as_n_jobs(n_jobs: Any) -> int | None:

@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from .._validation import as_flag
 from .definition import Definition
 from .functions import as_swept
 from .grid import as_grid
 from .launch import Computed, launch
 from .opened import Sweep
-from .options import as_flag, as_options
+from .options import as_options
 from .work import FunctionJob, Job
 
 __all__ = ["sweep"]
