@@ -81,23 +81,25 @@ QUANTITIES: dict[str, tuple[Variable, ...]] = {
     "effective_rank": (
         _variable(
             "effective_rank",
-            long_name="exponential of the entropy of the normalised singular values of W",
+            long_name="effective rank, exp of the entropy of the normalised singular values of W",
             reference="Roy & Vetterli 2007",
         ),
     ),
     "stable_rank": (
         _variable(
             "stable_rank",
-            long_name="||W||_F^2 / ||W||_2^2",
+            long_name="stable rank ||W||_F^2 / ||W||_2^2",
             reference="Rudelson & Vershynin 2007, arXiv:math/0503442",
         ),
     ),
-    "nuclear_norm": (_variable("nuclear_norm", long_name="sum of the singular values of W"),),
+    "nuclear_norm": (
+        _variable("nuclear_norm", long_name="nuclear norm, the sum of the singular values of W"),
+    ),
     "imbalance": (
         _variable(
             "imbalance",
             "pair",
-            long_name="||W_{j+1}^T W_{j+1} - W_j W_j^T||_F of neighbouring layers",
+            long_name="imbalance ||W_{j+1}^T W_{j+1} - W_j W_j^T||_F of neighbouring layers",
             reference="Arora, Cohen & Hazan 2018, arXiv:1802.06509; "
             "Du, Hu & Lee 2018, arXiv:1806.00900",
         ),

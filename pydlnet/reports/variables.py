@@ -62,7 +62,7 @@ def heading_of(array: xr.DataArray) -> str:
     name = str(array.name)
     meaning = str(array.attrs.get("long_name", "")) or name
     units = str(array.attrs.get("units", "1"))
-    text = meaning if meaning.startswith(name) else f"{name}: {meaning}"
+    text = meaning if meaning.startswith(name.replace("_", " ")) else f"{name}: {meaning}"
     return text if units == "1" else f"{text} [{units}]"
 
 
