@@ -133,11 +133,16 @@ def render(title: str, subtitle: str, sections: Sequence[Section]) -> str:
 
 def _embed(plots: Sequence[Plot]) -> str:
     """Give every plot its place in the page, and return the script that draws them all."""
+    from bokeh.document import Document
     from bokeh.embed import components
     from markupsafe import Markup
 
     if not plots:
         return ""
+    document = Document()
+    with document.models.freeze():  # or all that is there would be looked through for each plot
+        for plot in plots:
+            document.add_root(plot.model)
     script, divs = components(tuple(plot.model for plot in plots))
     for plot, div in zip(plots, divs, strict=True):
         plot.div = Markup(div)
