@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import textwrap
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +21,10 @@ __all__ = [
     "across_of",
     "are_even",
     "as_axes",
+    "keep_in_range",
     "label",
     "legend_above",
+    "plain",
     "prepare",
     "text_of",
     "to_log_scale",
@@ -34,8 +37,20 @@ _FOLLOWED = 1e6
 # Above and below, as a share of the decades.
 _MARGIN = 0.05
 
+# Ticks reach a step beyond a logarithmic axis, which is a quarter of its decades at most: they have
+# to stay in the range of float64, and so have those of a linear axis.
+_HIGHEST_DECADE = 307.0
+_LARGEST = 1e300
+
 # Width of a letter on the average, as a share of the size of the font.
 _LETTER = 0.52
+
+# Letters of a name that a legend or a tick has room for.
+_LONGEST = 60
+
+# Parts of a text that stay on one line: between bars, as ||A B - C D||_F, parentheses or dollars.
+_FORMULA = re.compile(r"\|\|[^|]*\|\|\S*|\([^()]*\)\S*|\$[^$]*\$\S*")
+_KEPT = "\N{NO-BREAK SPACE}"
 
 
 def as_axes(ax: "Axes | None") -> "Axes":
@@ -47,6 +62,9 @@ def as_axes(ax: "Axes | None") -> "Axes":
         return Figure(figsize=(6.0, 4.0), layout="constrained").add_subplot()
     if not isinstance(ax, Axes):
         raise TypeError(f"ax: expected matplotlib.axes.Axes, got {type(ax).__name__}")
+    if ax.name != "rectilinear" or ax.figure is None:
+        got = "axes that were removed from theirs" if ax.figure is None else f"{ax.name} axes"
+        raise ValueError(f"ax: expected rectangular axes of a figure, got {got}")
     return ax
 
 
@@ -106,7 +124,7 @@ def to_log_scale(axes: "Axes", floor: float = 0.0) -> None:
     limits = _with_margin(bottom, top)
     axes.set_ylim(*limits)
     axes.set_yscale("log")
-    axes.set_ylim(*limits, auto=follows)
+    axes.set_ylim(*limits, auto=follows and limits[0] <= bottom and top <= limits[1])
 
 
 def _top(line: FloatArray) -> float:
@@ -122,16 +140,40 @@ def _top(line: FloatArray) -> float:
 def _with_margin(bottom: float, top: float) -> tuple[float, float]:
     """Return the limits of a logarithmic axis, not equal and such that Matplotlib finds ticks."""
     decades = max(math.log10(top) - math.log10(bottom), 0.0) * _MARGIN or 0.5
-    low, high = math.log10(bottom) - decades, math.log10(top) + decades
-    low, high = min(max(low, -300.0), 99.0), min(max(high, -299.0), 100.0)
-    return 10.0**low, 10.0**high
+    low = min(max(math.log10(bottom) - decades, -300.0), _HIGHEST_DECADE - 1.0)
+    high = max(math.log10(top) + decades, -299.0)
+    return 10.0**low, 10.0 ** min(high, (_HIGHEST_DECADE + low / 4.0) / 1.25)
+
+
+def keep_in_range(axes: "Axes") -> None:
+    """End a linear axis where its ticks would leave the range of float64; lines may go on."""
+    lines = [np.asarray(line.get_ydata(), dtype=np.float64) for line in axes.lines]
+    values = np.concatenate([line[np.isfinite(line)] for line in lines] or [np.empty(0)])
+    if axes.get_yscale() == "linear" and values.size and np.abs(values).max() > _LARGEST:
+        bottom, top = np.clip([values.min(), values.max()], -_LARGEST, _LARGEST)
+        axes.set_ylim(min(float(bottom), 0.0), max(float(top), 0.0))
 
 
 def text_of(variable: xr.DataArray) -> str:
-    """Return the long name of a variable, with its units if it has any."""
-    long_name = variable.attrs.get("long_name", variable.name)
+    """Return the long name of a variable, with its units if it has any.
+
+    A long name may have formulas between dollars, as all of Matplotlib's texts may.
+    """
+    long_name = variable.attrs.get("long_name") or plain(str(variable.name))
     units = variable.attrs.get("units", "1")
     return str(long_name) if units == "1" else f"{long_name} [{units}]"
+
+
+def plain(text: str) -> str:
+    """Return a name on one line that Matplotlib writes as it is, the middle of a long one left out.
+
+    It takes what is between two dollars for a formula, and hides what begins with an underscore.
+    """
+    text = " ".join(text.split())
+    if len(text) > _LONGEST:
+        text = f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 3 :]}"
+    text = text.replace("$", r"\$")
+    return f" {text}" if text.startswith("_") else text
 
 
 def label(axes: "Axes", across: xr.DataArray, text: str) -> None:
@@ -144,20 +186,28 @@ def label(axes: "Axes", across: xr.DataArray, text: str) -> None:
 def _wrapped(text: str, inches: float, place: "Text") -> str:
     """Return the text in as few lines as fit, and these of about the same length."""
     most = max(20, int(72.0 * inches / (_LETTER * float(place.get_fontsize()))))
-    return "\n".join(wrap_mathtext(text, lambda plain: _even_lines(plain, most)))
+    return "\n".join(wrap_mathtext(text, lambda words: _even_lines(words, most)))
 
 
 def _even_lines(text: str, most: int) -> list[str]:
+    """Return a text in as few lines as fit, of about the same length, no formula broken."""
+    kept = _FORMULA.sub(lambda part: part[0].replace(" ", _KEPT), text)
+    fits = max(map(len, kept.split(" "))) <= most
+    if not fits and "$" in text:  # half a formula would be an error
+        return [text]
+    text = kept if fits else text
     lines = _lines(text, most)
-    for width in range(max(1, len(text) // max(1, len(lines))), most):
+    longest = max(map(len, text.split(" ")))
+    for width in range(max(1, longest, len(text) // max(1, len(lines))), most):
         narrower = _lines(text, width)
         if len(narrower) <= len(lines):
-            return narrower
-    return lines
+            lines = narrower
+            break
+    return [line.replace(_KEPT, " ") for line in lines]
 
 
 def _lines(text: str, width: int) -> list[str]:
-    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+    return textwrap.wrap(text, width, break_on_hyphens=False)
 
 
 def legend_above(axes: "Axes", columns: int, **others: Any) -> None:

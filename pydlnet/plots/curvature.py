@@ -58,7 +58,7 @@ def sharpness(
     Returns
     -------
     matplotlib.axes.Axes
-        The axes. The limit is the last line, dashed and grey; methods that have none, such as Adam
+        The axes. The limit is the last line, dotted and grey; methods that have none, such as Adam
         or gradient flow, are drawn without. Lines leave the axes at ten times it.
 
     Raises
@@ -102,9 +102,8 @@ def sharpness(
         axes.plot(across.values, variable.values, **styled(style, kwargs))
     label(axes, across, "eigenvalues of the Hessian of the loss in all layers")
     if limit is not None:
-        axes.plot(
-            across.values, limit, color="0.35", linestyle=(0, (4, 3)), label=textwrap.fill(text, 50)
-        )
+        name = textwrap.fill(text, 50)
+        axes.plot(across.values, limit, color="0.2", linestyle=(0, (1, 1.5)), label=name)
         _follow_up_to(axes, _HIGHEST * float(np.max(limit[np.isfinite(limit)], initial=0.0)))
     legend_above(axes, columns=3 if len(text) < _LONG else 1)
     return axes

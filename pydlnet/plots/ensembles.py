@@ -8,9 +8,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from .._validation import FloatArray, IndexArray, as_choice, as_real, is_sequence
-from .axes import across_of, label, prepare, text_of, to_log_scale
+from .axes import across_of, keep_in_range, label, prepare, text_of, to_log_scale
 from .curves import is_log, numbers_of
-from .lines import Place, line_styles, name_of, part_at, places_of
+from .lines import Place, add_legend, line_styles, name_of, part_at, places_of
 from .sources import HasData, dataset_of
 from .style import styled
 
@@ -115,11 +115,12 @@ def ensemble(
         axes.plot(at, levels[[0, 2]].T, **edge)
         band = np.minimum(levels[[0, 2]], _FAR if on_log_axis else np.inf)
         axes.fill_between(at, *band, color=edge["color"], alpha=0.22, linewidth=0)
+    keep_in_range(axes)
     label(axes, across, text_of(variable))
     if on_log_axis:
         to_log_scale(axes)
     low, high = (f"{100 * edge:g} %" for edge in edges)
-    axes.legend(title=f"median, {low} to {high}")
+    add_legend(axes, title=f"median, {low} to {high}")
     return axes
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from .._validation import FloatArray, as_flag, hint
 from ..notation import as_mathtext
-from .axes import as_axes, legend_above, text_of
+from .axes import as_axes, legend_above, plain, text_of
 from .sources import HasData, dataset_of
 from .style import SEQUENTIAL
 
@@ -225,7 +225,7 @@ def _label_cells(axis: "Axis", parameter: xr.DataArray, *, turned: bool = False)
     """
     values = parameter.values.tolist()
     every = math.ceil(len(values) / _MOST_TICKS)
-    texts = _texts(values)[::every]
+    texts = [plain(text) for text in _texts(values)[::every]]
     turn: dict[str, Any] = {}
     if turned and sum(map(len, texts)) > _MOST_LETTERS:
         turn = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}

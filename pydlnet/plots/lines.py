@@ -8,16 +8,19 @@ import numpy as np
 import xarray as xr
 
 from ..names import text_of as name_text
-from .axes import across_of, label, prepare, text_of
+from .axes import across_of, keep_in_range, label, plain, prepare, text_of
 from .style import COLORS, LINE_STYLES, shades, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Place", "draw_lines", "line_styles", "name_of", "part_at", "places_of"]
+__all__ = ["Place", "add_legend", "draw_lines", "line_styles", "name_of", "part_at", "places_of"]
 
 # Which part of a variable: an index along each of some dimensions.
 Place = dict[Hashable, int]
+
+# Lines among which a legend looks for a place.
+_LOOKED_THROUGH = 50
 
 # What counts from 1, as W_1 ... W_N do.
 _COUNTED: dict[Hashable, str] = {"layer": "layer {1}", "pair": "layers {1} and {2}"}
@@ -61,10 +64,16 @@ def draw_lines(
             at, values = at[~np.isnan(values)], values[~np.isnan(values)]
         axes.plot(at, values, **styled(style, kwargs))
         kwargs = {**kwargs, "label": None} if "label" in kwargs else kwargs
+    keep_in_range(axes)
     label(axes, across, text_of(variable))
     if any("label" in style for style in styles):
-        axes.legend()
+        add_legend(axes)
     return axes
+
+
+def add_legend(axes: "Axes", **kwargs: Any) -> None:
+    """Write a legend where it covers least; among many lines, looking for that takes too long."""
+    axes.legend(loc="best" if len(axes.lines) <= _LOOKED_THROUGH else "upper right", **kwargs)
 
 
 def places_of(variable: xr.DataArray, kept: Sequence[str]) -> list[Place]:
@@ -109,5 +118,5 @@ def line_styles(axes: "Axes", names: Sequence[str], count: int) -> list[dict[str
         styles = [{"color": color, "linestyle": "-"} for color in shades(count)]
         named = range(0, len(names), max(1, len(names) - 1))
     for k in named:
-        styles[k]["label"] = names[k]
+        styles[k]["label"] = plain(names[k])
     return styles

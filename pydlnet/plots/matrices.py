@@ -93,6 +93,8 @@ _MOST_NAMES = 20
 _LONGEST_NAME = 24
 _FONT = 8.0
 _LETTER = 0.6
+# Entries of matrices that are so many times longer than wide are not drawn as squares.
+_LONGEST = 4
 
 
 @dataclass(frozen=True)
@@ -136,15 +138,21 @@ def panels_of(
     Panels
         With a colour bar.
     """
+    from matplotlib.ticker import MaxNLocator
+
     chosen = _as_panels(axes, 1 if target is None else 2)
     limit = float(largest if target is None else np.abs(target).max()) or 1.0
-    style = {"cmap": DIVERGING, "vmin": -limit, "vmax": limit, **kwargs}
+    shape = np.shape(matrix)
+    aspect = "equal" if max(shape) <= _LONGEST * min(shape) else "auto"
+    style = {"cmap": DIVERGING, "vmin": -limit, "vmax": limit, "aspect": aspect, **kwargs}
     image = chosen[0].imshow(matrix, **style)
     if target is not None:
         chosen[1].imshow(target, **style)
         chosen[1].set_title("target")
     for panel in chosen:
         panel.set_xlabel("input")
+        for axis in (panel.xaxis, panel.yaxis):
+            axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     chosen[0].set_ylabel("output")
     _write_names(chosen, names)
     beyond = "both" if largest > limit else "neither"

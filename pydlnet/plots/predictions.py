@@ -26,7 +26,7 @@ _CURVES: dict[str, dict[str, tuple[str, str, str, Any]]] = {
         "certificate_loss": ("certificate", "bound of the certificate", COLORS[1], "--"),
         "mode_loss": ("modes", "gradient flow from balanced layers", COLORS[0], "-."),
         "infinite_depth_loss": ("infinite_depth", "limit of many layers", COLORS[2], ":"),
-        "rule_loss": ("end_to_end_rule", "end-to-end rule", COLORS[3], (0, (5, 1, 1, 1, 1, 1))),
+        "rule_loss": ("end_to_end_rule", "end-to-end rule", COLORS[6], (0, (5, 1, 1, 1, 1, 1))),
     },
     "singular_values": {
         "mode_strength": ("modes", "gradient flow from balanced layers", COLORS[1], "--"),
@@ -147,7 +147,7 @@ def _draw_measured(
     colors = ["#000000"] if measured.ndim == 1 else shades(len(columns))
     text = "measured"
     for column, color in zip(columns, colors, strict=True):
-        default = {"color": color, "linewidth": 3.0, "alpha": 0.45, "label": text}
+        default = {"color": color, "linewidth": 4.0, "alpha": 0.3, "label": text}
         axes.plot(across.values, column, **styled(default, kwargs))
         text = "_measured"  # which no legend shows
 
