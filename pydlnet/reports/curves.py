@@ -19,8 +19,13 @@ TOOLS = "pan,box_zoom,wheel_zoom,reset,save"
 # Beyond this the axis itself would leave the range of float64.
 LARGEST = 1e150
 
-# What grows by more than this, as the loss of a run that diverges, leaves the first view.
+# What comes here diverges, and leaves the first view so far above its start. (Other things grow by
+# as much: the imbalance of balanced layers, from rounding.)
+DIVERGED = 1e30
 MOST_GROWTH = 1e10
+
+# What was drawn, by the identity of its curve.
+Sources = dict[int, Any]
 
 # Lines of so few points show them.
 FEW = 60
@@ -126,7 +131,8 @@ def plot_curves(
     if top < np.max(finite):
         said.append(f"The view ends at {top:.3g}, and the values reach {np.max(finite):.3g}.")
     views = {"log": _log_view(above, top), "linear": _linear_view(finite, top)}
-    drawings = {kind: _draw(kind, curves, bands, across, views[kind]) for kind in kinds}
+    sources: Sources = {}
+    drawings = {kind: _draw(kind, curves, bands, across, views[kind], sources) for kind in kinds}
     return Plot(heading, tabs(drawings), said, wide)
 
 
@@ -136,6 +142,8 @@ def _top(curves: Sequence[Curve], finite: FloatArray) -> float:
     starts = np.abs(np.concatenate(first))
     largest = float(np.max(starts, where=np.isfinite(starts), initial=0.0))
     highest = float(np.max(finite))
+    if highest < DIVERGED and not any(np.isposinf(curve.values).any() for curve in curves):
+        return highest
     return min(highest, LARGEST, largest * MOST_GROWTH if largest > 0.0 else highest)
 
 
@@ -191,6 +199,7 @@ def _draw(
     bands: Sequence[Band],
     across: Across,
     view: tuple[float, float] | None,
+    sources: Sources,
 ) -> Any:
     from bokeh.models import HoverTool, Span
 
@@ -208,7 +217,7 @@ def _draw(
     single = [curve for curve in curves if not curve.is_one_of_many]
     if many:
         _add_many(drawing, many, across, kind)
-    lines = [_add(drawing, curve, across, kind) for curve in single]
+    lines = [_add(drawing, curve, _source(curve, across, kind, sources)) for curve in single]
     tooltips = [("", "$name"), (across.name, "@at{%.12g}"), ("value", "@y{%.6g}")]
     formatters = {"@at": "printf", "@y": "printf"}
     hover = HoverTool(tooltips=tooltips, formatters=formatters, renderers=lines)
@@ -228,20 +237,22 @@ def _tick_formatter(kind: str) -> Any:
     return BasicTickFormatter(power_limit_high=5, power_limit_low=-3)
 
 
-def _add(drawing: Any, curve: Curve, across: Across, kind: str) -> Any:
+def _source(curve: Curve, across: Across, kind: str, sources: Sources) -> Any:
+    """Return the points of a curve, those of the other axis if they are the same."""
     from bokeh.models import ColumnDataSource
 
     drawn = _drawable(curve.values, kind)
-    source = ColumnDataSource(
-        {
-            "x": across.positions(curve.at),
-            "y": drawn,
-            "at": np.asarray(curve.at, dtype=np.float64),
-        }
-    )
+    there = sources.get(id(curve))
+    if there is None or not np.array_equal(there.data["y"], drawn, equal_nan=True):
+        at = np.asarray(curve.at, dtype=np.float64)
+        sources[id(curve)] = ColumnDataSource({"x": across.positions(at), "y": drawn, "at": at})
+    return sources[id(curve)]
+
+
+def _add(drawing: Any, curve: Curve, source: Any) -> Any:
     style = {"color": curve.color, "line_width": curve.width, "line_dash": curve.dash}
     line = drawing.line("x", "y", source=source, name=curve.name, **style)
-    if len(drawn) <= FEW and curve.dash == "solid":
+    if len(curve.at) <= FEW and curve.dash == "solid":
         drawing.scatter("x", "y", source=source, size=4, color=curve.color)
     return line
 

@@ -239,7 +239,7 @@ def _controls(
         start=0, end=last, step=1, value=last, title=across.name, format=label, name="slider"
     )
     slider.sizing_mode = "stretch_width"
-    names = ["same colours at all steps", "colours of each step"]
+    names = ["same colours", "own colours"]
     colors = RadioButtonGroup(labels=names, active=0, name="colors")
     play = Toggle(label="▶ play", name="play", width=70)
     move = CustomJS(
@@ -271,7 +271,10 @@ def _notes(frames: Frames, trajectory: Trajectory) -> list[str]:
     notes = []
     n, records = len(frames.places), trajectory.data.sizes["step"]
     if n > 1:
-        notes.append("The slider (arrow keys move it) moves a dotted line in the curves, too.")
+        notes.append(
+            "The slider (arrow keys move it) moves a dotted line in the curves, too. Colours are "
+            "the same at all steps, or reach to the largest entry of each."
+        )
     if n < records:
         notes.append(f"{n:,} of {records:,} records are here.")
     if frames.block > 1:

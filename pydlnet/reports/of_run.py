@@ -24,7 +24,7 @@ from .predictions import (
     theory_section,
 )
 from .repeat import python_of, record_text
-from .variables import as_curves, drawable, heading_of, left_out
+from .variables import MOST_DRAWINGS, as_curves, drawable, heading_of, left_out, room_for
 
 __all__ = ["as_facts", "brief", "brief_problem", "sections_of_run", "versions"]
 
@@ -103,8 +103,10 @@ def _curves(
     data = trajectory.data
     parts: list[Part] = []
     empty = []
-    for name in drawable(data, "step"):
-        curves, notes = as_curves(data[name], across)
+    names = drawable(data, "step")
+    room = room_for(data[name] for name in names[:MOST_DRAWINGS])
+    for name in names[:MOST_DRAWINGS]:
+        curves, notes = as_curves(data[name], across, room)
         theirs = list(overlaid(predictions, name, across))
         if theirs and len(curves) == 1:
             curves[0].in_legend = True
@@ -123,6 +125,9 @@ def _curves(
         parts += _computed_singular_values(frames, across)
     if empty:
         parts.append(Text(f"Recorded, without a finite number: {', '.join(empty)}."))
+    if names[MOST_DRAWINGS:]:
+        text = ", ".join(names[MOST_DRAWINGS:])
+        parts.append(Text(f"Recorded, and not drawn for want of room: {text}."))
     rest = left_out(data, "step")
     if rest:
         parts.append(Text(f"Recorded, and not drawn as curves: {', '.join(rest)}."))

@@ -77,7 +77,7 @@ def sections_of_sweep(sweep: Sweep, repeat: str | None) -> tuple[str, list[Secti
 
 def _subtitle(sweep: Sweep, ends: Counter[str]) -> str:
     counts = ", ".join(f"{count:,} {end}" for end, count in ends.most_common())
-    return f"{len(sweep):,} points ({counts}) · {sweep.function}"
+    return f"{_points(len(sweep))} ({counts}) · {sweep.function}"
 
 
 def _grid_of(sweep: Sweep) -> Grid:
@@ -165,12 +165,16 @@ def _failures(sweep: Sweep) -> list[Part]:
         for failure in failures[:MOST_ROWS]
     ]
     parts: list[Part] = [
-        Text(f"{len(failures):,} points failed; the next launch tries them again.", tone="warning"),
+        Text(f"{_points(len(failures))} failed; the next launch tries again.", tone="warning"),
         Table(rows, ["point", "error"]),
     ]
     if len(failures) > MOST_ROWS:
         parts.append(Text(f"The first {MOST_ROWS:,} of {len(failures):,}."))
     return parts
+
+
+def _points(count: int) -> str:
+    return "1 point" if count == 1 else f"{count:,} points"
 
 
 def _assignments(parameters: dict[str, Any]) -> str:

@@ -1,6 +1,8 @@
 """Which recorded variables are curves, and what is said about them."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,13 +14,29 @@ from .across import Across
 from .curves import COLORS, Curve, shades
 from .thinning import outline
 
-__all__ = ["POINTS", "as_curves", "drawable", "heading_of", "left_out", "rows_of"]
+__all__ = [
+    "MOST_DRAWINGS",
+    "POINTS",
+    "Room",
+    "as_curves",
+    "drawable",
+    "heading_of",
+    "left_out",
+    "room_for",
+    "rows_of",
+]
 
-# Points of all lines of one drawing, about; at least so many of each line.
+# Points of all lines of one drawing, and of all drawings of a page, about; at least so many of
+# each line.
 POINTS = 6000
-POINTS_A_LINE = 200
+POINTS_A_PAGE = 24_000
+POINTS_A_LINE = 100
 
+# What a page has room for; of drawings with several lines each has so many at least.
+MOST_DRAWINGS = 24
 MOST_LINES = 40
+LINES_A_PAGE = 160
+FEWEST_LINES = 8
 
 # Numbers of a variable that are read at once; of more only some records are.
 READ_AT_ONCE = 2_000_000
@@ -81,7 +99,26 @@ def rows_of(array: xr.DataArray) -> tuple[FloatArray, Any]:
     return np.concatenate([values, last]), np.append(places, count - 1)
 
 
-def as_curves(array: xr.DataArray, across: Across) -> tuple[list[Curve], list[str]]:
+@dataclass(frozen=True)
+class Room:
+    """How many lines a drawing has room for at most, and how many points each of them."""
+
+    lines: int = MOST_LINES
+    points: int = POINTS
+
+
+def room_for(arrays: Iterable[xr.DataArray]) -> Room:
+    """Return what each drawing of a page has room for that draws all of these."""
+    counts = [math.prod(array.shape[1:]) for array in arrays]
+    several = sum(count > 1 for count in counts)
+    lines = max(FEWEST_LINES, min(MOST_LINES, LINES_A_PAGE // max(1, several)))
+    total = sum(min(count, lines) for count in counts)
+    return Room(lines, min(POINTS, POINTS_A_PAGE // max(1, total)))
+
+
+def as_curves(
+    array: xr.DataArray, across: Across, room: Room | None = None
+) -> tuple[list[Curve], list[str]]:
     """Return a variable over steps as curves, thinned, and what there is to be said about that.
 
     Parameters
@@ -90,12 +127,15 @@ def as_curves(array: xr.DataArray, across: Across) -> tuple[list[Curve], list[st
         Over step and at most two more dimensions.
     across : Across
         Of the same records.
+    room : Room, optional
+        What there is room for; by default that of the only drawing of a page.
     """
+    room = Room() if room is None else room
     values, places = rows_of(array)
     labels = list(_labels(array))
     flat = values.reshape(len(values), -1)
-    shown = [k for k in range(flat.shape[1]) if not np.isnan(flat[:, k]).all()][:MOST_LINES]
-    limit = max(POINTS_A_LINE, POINTS // max(1, len(shown)))
+    shown = [k for k in range(flat.shape[1]) if not np.isnan(flat[:, k]).all()][: room.lines]
+    limit = max(POINTS_A_LINE, min(room.points, POINTS // max(1, len(shown))))
     colors = shades(len(shown)) if len(shown) > 1 else [COLORS[0]]
     curves = []
     for k, color in zip(shown, colors, strict=False):
@@ -106,8 +146,8 @@ def as_curves(array: xr.DataArray, across: Across) -> tuple[list[Curve], list[st
     if len(shown) > 1:
         first, last = labels[shown[0]], labels[shown[-1]]
         notes.append(f"{len(shown)} lines, dark to light: {first} to {last}.")
-    if len(shown) < flat.shape[1] and len(shown) == MOST_LINES:
-        notes.append(f"The first {MOST_LINES} of {flat.shape[1]} are drawn.")
+    if len(shown) < flat.shape[1] and len(shown) == room.lines:
+        notes.append(f"The first {room.lines} of {flat.shape[1]} are drawn.")
     if len(places) < array.sizes["step"]:
         notes.append(
             f"Thinned: of {array.sizes['step']:,} records every "

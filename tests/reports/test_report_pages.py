@@ -111,9 +111,7 @@ def test_colours_of_each_step(page):
     shown.wait("return Bokeh.documents[0].get_model_by_name('slider').value == 0")
     faint = model(shown, "matrix image", "glyph.color_mapper.high")
     assert faint == pytest.approx(np.abs(run().data["end_to_end"].values).max())
-    next(
-        b for b in shown.find("button, .bk-btn", figure) if b.text == "colours of each step"
-    ).click()
+    next(b for b in shown.find("button, .bk-btn", figure) if b.text == "own colours").click()
     shown.wait("return Bokeh.documents[0].get_model_by_name('colors').active == 1")
     assert model(shown, "matrix image", "glyph.color_mapper.high") == 1.0
 
@@ -198,6 +196,44 @@ def test_text_of_users_is_shown_and_never_run(page, tmp_path):
     assert shown.find("h1")[0].text == HOSTILE
     assert shown.find("img") == []
     assert any(FORMULA in caption.text for caption in shown.find("figcaption"))
+
+
+def test_names_of_dimensions_are_shown_and_never_run(page):
+    def own(weights):
+        return np.ones(2)
+
+    own.dims = (HOSTILE,)
+    shown = page(run(dln.Record([own])))
+    figure = shown.figure("own")
+    shown.run("arguments[0].scrollIntoView({block: 'center'})", figure)
+    tips = []
+    for down in range(-60, 60, 4):  # until the pointer is at the line
+        ActionChains(shown.driver).move_to_element_with_offset(figure, 0, down).perform()
+        tips = shown.find(".bk-Tooltip")
+        if tips:
+            break
+    assert HOSTILE in " ".join(
+        shown.run("return arguments[0].map(e => e.shadowRoot.textContent)", tips)
+    )
+    assert shown.find("img") == []
+    assert shown.driver.title == "Run"
+
+
+def test_a_telephone_shows_all(page):
+    shown = page(run())
+    size = {"width": 360, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    shown.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        shown.wait("return Bokeh.documents[0].is_idle && innerWidth == 360")
+        figure = shown.figure("End-to-end matrix")
+        edge = "return arguments[0].getBoundingClientRect().right"
+        inside = [*shown.find(".bk-btn", figure), *shown.find("canvas", figure)]
+        assert len(inside) >= 4
+        shown.wait(f"{edge} <= 360", figure)
+        assert max(shown.run(edge, element) for element in inside) <= shown.run(edge, figure)
+        assert shown.run("return document.documentElement.scrollWidth") <= 360
+    finally:
+        shown.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 def test_an_ensemble(page):

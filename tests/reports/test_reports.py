@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import pydlnet as dln
 from pydlnet.reports.across import Across
+from pydlnet.reports.curves import Curve, plot_curves
 from pydlnet.reports.matrices import frames_of
 from pydlnet.reports.of_ensemble import _quantiles
 from pydlnet.reports.repeat import python_of
@@ -119,6 +120,48 @@ def test_a_run_of_200_records_stays_below_the_limit(tmp_path):
     assert 2_000_000 < path.stat().st_size < LIMIT
     frames = frames_of(trajectory)
     assert f"{len(frames.places)} of 201 records are here" in path.read_text()
+
+
+def test_many_quantities_stay_below_the_limit(tmp_path):
+    own = {f"own{k}": lambda weights: np.arange(40.0) for k in range(40)}
+    rng = np.random.default_rng(0)
+    trajectory = dln.run(
+        dln.TargetMatrix(rng.standard_normal((100, 100))),
+        [rng.standard_normal((100, 100)) / 10 for _ in range(2)],
+        dln.GradientDescent(0.01),
+        n_steps=100,
+        record=dln.Record(["loss", "singular_values", "end_to_end", own], every=1),
+    )
+    path = dln.report(trajectory, tmp_path / "page.html")
+    assert path.stat().st_size < LIMIT
+    text = path.read_text()
+    missing = ", ".join(f"own{k}" for k in range(22, 40))
+    assert f"Recorded, and not drawn for want of room: {missing}." in text
+    assert "The first 8 of 40 are drawn." in text
+
+
+def view_of(*values):
+    curves = [Curve("own", np.arange(len(v)), np.array(v), "black") for v in values]
+    tabs = plot_curves("own", curves, Across(np.arange(4.0), "step"), prefers_log=True).model
+    return tabs.tabs[0].child
+
+
+def test_only_what_diverges_leaves_the_view():
+    # The imbalance of balanced layers grows from rounding: all of it is seen.
+    assert view_of([1e-15, 1e-6, 0.1, 0.2]).y_range.end > 0.2
+    assert view_of([1.0, 1e8, 1e60, 1e200]).y_range.end < 1e12
+    assert view_of([1.0, 1e8, 1e20, np.inf]).y_range.end < 1e12
+
+
+def test_both_axes_have_the_same_points():
+    curve = Curve("own", np.arange(3.0), np.array([1.0, 2.0, 3.0]), "black")
+    tabs = plot_curves("own", [curve], Across(np.arange(3.0), "step")).model.tabs
+    sources = [tab.child.renderers[0].data_source for tab in tabs]
+    assert sources[0] is sources[1]
+    curve = Curve("own", np.arange(3.0), np.array([0.0, 2.0, 3.0]), "black")
+    tabs = plot_curves("own", [curve], Across(np.arange(3.0), "step")).model.tabs
+    sources = [tab.child.renderers[0].data_source for tab in tabs]
+    assert sorted(np.isnan(source.data["y"][0]) for source in sources) == [False, True]
 
 
 def test_a_million_records_are_thinned(tmp_path):
