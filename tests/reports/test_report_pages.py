@@ -66,7 +66,7 @@ def test_a_run_is_all_there(page):
     for caption in (
         "loss",
         "singular_value",
-        "effective_rank",
+        "effective rank",
         "imbalance",
         "End-to-end",
         "Target",
