@@ -24,9 +24,13 @@ __all__ = ["watch_path"]
 _SECONDS_IN_TERMINAL = 1.0
 _SECONDS_IN_LOG = 10.0
 _LONGEST_WAIT = 1e7
-# A reader may come between two steps of a writer that begins anew; damage stays.
+# A reader may come between two steps of a writer that begins anew; damage and absence stay.
 _TRIES = 5
 _SECONDS_BETWEEN_TRIES = 0.2
+_SECONDS_TO_BEGIN_ANEW = 3.0
+
+# Columns below which what is said about a run has a line each.
+_NARROW = 48
 
 _ENDS = {
     "converged": "converged",
@@ -87,8 +91,9 @@ def _check(path: Path, **seconds: float | None) -> None:
             raise ValueError(f"--{name}: expected at most {_LONGEST_WAIT:g} seconds, got {value}")
     if (path / "sweep.json").is_file():
         raise ValueError(f"expected the store of a run, got a sweep: pydlnet show {path}")
-    if not path.exists() and path.suffix != ".zarr":
-        raise ValueError(f"no file {str(path)!r}; the name of a store ends in .zarr")
+    if path.suffix != ".zarr" and (path.is_dir() or not path.exists()):
+        found = "a folder" if path.is_dir() else "no file"
+        raise ValueError(f"{found} {str(path)!r}; the name of a store ends in .zarr")
     if not path.absolute().parent.is_dir():
         raise ValueError(f"no folder {str(path.absolute().parent)!r}, in which a store could be")
 
@@ -96,25 +101,35 @@ def _check(path: Path, **seconds: float | None) -> None:
 def _follow(path: Path, show: Show, pause: float, wait: float | None) -> View:
     speed = Speed()
     began = time.monotonic()
-    while (found := _look(path)) is None:
+    while (view := _look(path, speed)) is None:
         if wait is not None and time.monotonic() - began >= wait:
             raise ValueError(f"no run has committed anything to {path} within {wait:g} s")
         show(None)
         time.sleep(min(pause, 0.5))
     while True:
-        view = view_of(found, speed)
         show(view)
         if view.status != "running":
             return view
         time.sleep(pause)
-        found = _look(path) or found
+        view = _look_again(path, speed)
 
 
-def _look(path: Path) -> Look | None:
+def _look_again(path: Path, speed: Speed) -> View:
+    """Return what is committed where there was a run before."""
+    end = time.monotonic() + _SECONDS_TO_BEGIN_ANEW
+    while (view := _look(path, speed)) is None:
+        if time.monotonic() >= end:
+            raise ValueError(f"the run in {path} is gone")
+        time.sleep(_SECONDS_BETWEEN_TRIES)
+    return view
+
+
+def _look(path: Path, speed: Speed) -> View | None:
     """Return what is committed; None if nothing is yet."""
     for k in range(_TRIES):
         try:
-            return _look_once(path)
+            found = _look_once(path)
+            return None if found is None else view_of(found, speed)
         except (ValueError, OSError):
             if k == _TRIES - 1:
                 raise
@@ -147,6 +162,10 @@ def _picture(path: Path, view: View | None, console: Console) -> Group:
     title = Text.assemble(
         str(path), "  ", (_end_of(view), f"bold {_STYLES.get(view.status, 'cyan')}")
     )
+    is_plain = not console.encoding.lower().startswith("utf")
+    if console.width < _NARROW:
+        line = sparkline(view.losses, console.width, is_plain=is_plain)
+        return Group(title, *map(Text, _facts(view)), Text(line, "cyan"))
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
@@ -158,7 +177,6 @@ def _picture(path: Path, view: View | None, console: Console) -> Group:
         line = Table.grid(padding=(0, 2))
         line.add_row(bar, percent)
         table.add_row("", line)
-    is_plain = not console.encoding.lower().startswith("utf")
     width = max(0, min(60, console.width - 28))
     table.add_row("loss", _loss(view, width, is_plain))
     table.add_row("effective rank", _rank(view))
@@ -199,12 +217,16 @@ def _lines(path: Path) -> Iterator[Show]:
 
 
 def _line(view: View) -> str:
-    parts = [view.where]
+    ended = [] if view.status == "running" else [_end_of(view)]
+    return ", ".join([*_facts(view), *ended])
+
+
+def _facts(view: View) -> list[str]:
+    """Return what there is to be said about a run, but not how it ended."""
+    facts = [view.where]
     if view.loss is not None:
-        parts.append(f"loss {number(view.loss)}")
+        facts.append(f"loss {number(view.loss)}")
     if view.effective_rank is not None:
-        parts.append(f"effective rank {number(view.effective_rank)}")
-    parts.append(view.speed)
-    if view.status != "running":
-        parts.append(_end_of(view))
-    return ", ".join(parts)
+        facts.append(f"effective rank {number(view.effective_rank)}")
+    facts.append(view.speed if view.rate > 0.0 else f"speed {view.speed}")
+    return facts

@@ -84,7 +84,7 @@ class View:
     def speed(self) -> str:
         """The rate and what is left, as far as they are known."""
         if not self.rate > 0.0:
-            return "not known yet"
+            return "not known yet" if self.status == "running" else "not known"
         units = "steps" if self.unit == "step" else "of time"
         text = f"{_place(float(f'{self.rate:.3g}'))} {units} a second"
         if self.status != "running" or math.isnan(self.seconds_left):

@@ -100,8 +100,9 @@ class Terminal:
 
     def end(self):
         """Return the exit code."""
-        while self._take(SECONDS):
-            pass
+        end = time.monotonic() + SECONDS
+        while self._take(0.1):
+            assert time.monotonic() < end, self.text
         os.close(self._master)
         return self.process.wait(SECONDS)
 
@@ -224,7 +225,43 @@ def test_what_is_refused(call, store, tmp_path):
     assert "is damaged" in err
 
 
+def test_a_folder_is_no_store(call, tmp_path):
+    code, _, err = call("watch", tmp_path)
+    assert code == 2
+    assert err == f"error: a folder {str(tmp_path)!r}; the name of a store ends in .zarr\n"
+
+
+def test_a_store_that_vanishes_ends_it(store, writer):
+    terminal = Terminal(store, "--interval", "0.2")
+    terminal.read("running")
+    writer.send_signal(signal.SIGSTOP)  # it would notice
+    store.rename(store.with_name("gone"))
+    assert terminal.end() == 2
+    assert f"error: the run in {store} is gone" in terminal.text
+    assert "Traceback" not in terminal.text
+
+
 # -- What is shown --
+
+
+def test_a_narrow_terminal_has_a_line_for_each_fact(store):
+    small_run(store, record=dln.Record(["loss", "effective_rank"]))
+    terminal = Terminal(store, COLUMNS="24")
+    assert terminal.end() == 0
+    lines = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", terminal.text).split("\r\n")
+    for expected in ("step 200 of 200", r"loss \S+", r"effective rank \S+", "[▁-█]{24}"):
+        assert any(re.fullmatch(expected, line.strip()) for line in lines), lines
+
+
+def test_a_speed_that_is_not_known(call, store):
+    dln.run(
+        dln.TargetMatrix(np.eye(2)),
+        [np.eye(2)],
+        dln.GradientDescent(0.1),
+        n_steps=0,
+        store=store,
+    )
+    assert ", speed not known, finished" in call("watch", store)[1]
 
 
 def test_the_speed_is_that_of_the_last_commits():
