@@ -94,8 +94,7 @@ def name_of(variable: xr.DataArray, place: Place) -> str:
     texts = []
     for dim, index in place.items():
         if dim in part.coords:
-            name = name_text(part[dim].values[()]).replace("$", r"\$")  # no formula
-            texts.append(f"{dim} {name}")
+            texts.append(f"{dim} {name_text(part[dim].values[()])}")
         else:
             texts.append(_COUNTED.get(dim, f"{dim} {{0}}").format(index, index + 1, index + 2))
     return ", ".join(texts)
