@@ -1,6 +1,7 @@
 """`datasets.ratings`: tables as users have them, and the problems that they make."""
 
 import builtins
+import contextlib
 import re
 
 import numpy as np
@@ -139,14 +140,15 @@ def test_what_is_an_integer(read, users, expected):
         ("bob,8,good", "line 3: expected a number, got 'good'"),
         ("bob,8,1_0", "line 3: expected a number, got '1_0'"),
         ('"b\nb",8,4\nb,8,x', "line 5: expected a number, got 'x'"),
-        ('bob,8,"4,5"', "line 3: expected a number, got '4,5'"),
+        ('bob,8,"4,5"', "line 3: expected a number, got '4,5'; give decimal=','"),
+        ("bob,8,****", r"line 3: expected a number, got '\*{4}'$"),
         (",8,3", "line 3: expected a name of the user, got none"),
         ("bob, ,3", "line 3: expected a name of the item, got none"),
-        ("bob,7,3", r"line 3: user bob and item 7 occur again after line 1; give duplicates="),
+        ("bob,7,3", r"line 3: user bob and item 7 occur again after line 1; duplicates= says"),
         ('"bob,8,3', "line 3: unexpected end of data"),
         ('bob,"8"x,3', "line 3: ',' expected after '\"'"),
         ("bob,8,3\0", "line 3: expected text, got a zero byte"),
-        (b"b\xf6b,8,3", "line 3: expected UTF-8: invalid start byte"),
+        (b"b\xf6b,8,3", "line 3: expected UTF-8: invalid start byte; give .* encoding='cp1252'"),
     ],
 )
 def test_a_malformed_line_is_named(read, line, message):
@@ -170,6 +172,7 @@ def test_a_malformed_line_is_named(read, line, message):
         ("a;b,c;d,e\n", "give it as separator="),
         ("1,2,x\n3,4,5\n", "line 1: expected names of columns or a number"),
         ("1,2,\n3,4,5\n", "line 1: expected a number, got nothing"),
+        ("when,who,what\n7,bob,x\n", "line 2: expected a number, got 'x'; value= says in which"),
         ("1,2,3\x004\n", "zero byte"),
         ("user,item,value".encode("utf-16"), "line 1: expected UTF-8"),
         ("a,b," + 200_000 * "9", "line 1: field larger than field limit"),
@@ -217,12 +220,54 @@ def test_a_mean_that_is_no_number(read):
         ({"separator": '"'}, ValueError, "separator: expected text"),
         ({"separator": "\n"}, ValueError, "separator: expected text"),
         ({"duplicates": "sum"}, ValueError, "duplicates: expected one of"),
+        ({"decimal": "/"}, ValueError, "decimal: expected one of"),
+        ({"decimal": ","}, None, None),
+        ({"encoding": 3}, TypeError, "encoding: expected a str, got int"),
+        ({"encoding": "none"}, ValueError, "encoding: expected that of a text, .* got 'none'"),
+        ({"encoding": "hex"}, ValueError, "encoding: expected that of a text, .* got 'hex'"),
+        ({"encoding": "ascii"}, None, None),
     ],
 )
 def test_wrong_arguments(read, options, error, message):
     content = "who,what,stars,twice,twice\nbob,7,1,0,0\n"
-    with pytest.raises(error, match=message):
+    with contextlib.nullcontext() if error is None else pytest.raises(error, match=message):
         read(content, **options)
+
+
+EUROPEAN = "Nutzerin;Film;Sterne\nZoë;Der Bär;3,5\n bob;M;4\nbob;Der Bär;1,0\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "UTF8", "utf-8-sig", "cp1252", "latin-1", "utf-16"])
+def test_decimal_commas_and_other_encodings(read, encoding):
+    rated = read(EUROPEAN.encode(encoding), decimal=",", encoding=encoding)
+    assert entries(rated) == {("Zoë", "Der Bär"): 3.5, ("bob", "M"): 4.0, ("bob", "Der Bär"): 1.0}
+
+
+def test_a_point_where_decimals_have_a_comma(read):
+    with pytest.raises(ValueError, match=r"line 3: expected a number, got '1\.000,5'$"):
+        read("a;b;3,5\n\na;c;1.000,5", decimal=",")
+    with pytest.raises(ValueError, match=r"line 2: expected a number, got '1\.5'; .* decimal='\.'"):
+        read("a;b;3,5\na;c;1.5", decimal=",")
+    with pytest.raises(ValueError, match=r"line 1: expected cp1252: .*; give the encoding"):
+        read(b"a,\x81,3", encoding="cp1252")
+
+
+@pytest.mark.parametrize("given", [{"decimal": ","}, {"encoding": "cp1252"}])
+def test_what_says_how_text_is_read_is_for_text_alone(tmp_path, given):
+    with pytest.raises(ValueError, match=f"{next(iter(given))}: expected none for a DataFrame"):
+        datasets.ratings(TABLE, **given)
+    TABLE.to_parquet(tmp_path / "r.parquet")
+    with pytest.raises(ValueError, match=f"{next(iter(given))}: expected none for a Parquet file"):
+        datasets.ratings(tmp_path / "r.parquet", **given)
+
+
+def test_the_nearest_name(read):
+    rated = read("anne,Alien,3\nbob,Brazil,4")
+    with pytest.raises(KeyError, match=r"no 'ann' among 2 names, .*; did you mean 'anne'\?"):
+        rated.row("ann")
+    many = read("\n".join(f"u{k},x,1" for k in range(10_001)))
+    with pytest.raises(KeyError, match=r"which are text.$"):
+        many.row("u10001x")
 
 
 @pytest.mark.parametrize(

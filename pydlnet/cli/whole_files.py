@@ -16,7 +16,10 @@ WHOLE = ("ratings", "image")
 """Kinds of problems in experiment files; each is a method of `WholeFile`."""
 
 
-_OF_TABLES = {"user": 0, "item": 1, "value": 2, "separator": None, "duplicates": "error"}
+_OF_TABLES = {
+    **{"user": 0, "item": 1, "value": 2, "separator": None, "duplicates": "error"},
+    **{"decimal": ".", "encoding": "utf-8"},
+}
 """Keywords of `datasets.ratings` with their defaults."""
 
 
@@ -43,6 +46,8 @@ class WholeFile:
         value: int | str = 2,
         separator: str | None = None,
         duplicates: str = "error",
+        decimal: str = ".",
+        encoding: str = "utf-8",
     ) -> MatrixCompletion:
         """Return the completion of ratings, which are read once.
 
@@ -50,7 +55,7 @@ class WholeFile:
         ----------
         held_out, rng, reduction
             As in `datasets.Ratings.completion`.
-        user, item, value, separator, duplicates
+        user, item, value, separator, duplicates, decimal, encoding
             As in `datasets.ratings`; not for MovieLens.
 
         Returns
@@ -65,6 +70,7 @@ class WholeFile:
         """
         given: dict[str, int | str | None] = {"user": user, "item": item, "value": value}
         given |= {"separator": separator, "duplicates": duplicates}
+        given |= {"decimal": decimal, "encoding": encoding}
         options = {name: given[name] for name in given if given[name] != _OF_TABLES[name]}
         key = repr(options)
         if key not in self._read:

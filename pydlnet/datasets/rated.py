@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._validation import FloatArray, IndexArray, as_count, as_real, as_rng, check_finite, freeze
+from .._validation import (
+    FloatArray,
+    IndexArray,
+    as_count,
+    as_real,
+    as_rng,
+    check_finite,
+    freeze,
+    hint,
+)
 from ..problems import MatrixCompletion
 from .tables import Table
 
@@ -15,6 +24,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["Ratings", "from_table"]
+
+
+_FEW = 10_000
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -198,7 +210,9 @@ def _place_of(name: Any, names: NDArray[Any], what: str) -> int:
         if found.size:
             return int(found[0])
     kind = "text" if names.dtype == object else "integers"
-    raise KeyError(f"{what}: no {name!r} among {names.size:,} names, which are {kind}")
+    # Looking for the nearest of very many takes longer than anybody waits for a message.
+    near = hint(name, names.tolist()) if kind == "text" and names.size <= _FEW else ""
+    raise KeyError(f"{what}: no {name!r} among {names.size:,} names, which are {kind}{near}")
 
 
 def from_table(table: Table, duplicates: str) -> Ratings:
@@ -237,5 +251,6 @@ def _refuse_repetition(table: Table, first: IndexArray) -> None:
     row = int(np.flatnonzero(first != np.arange(first.size))[0])
     raise ValueError(
         f"path: {table.place(row)}: user {table.users[row]!s} and item {table.items[row]!s} occur "
-        f"again after {table.place(int(first[row])).rpartition(', ')[2]}; give duplicates="
+        f"again after {table.place(int(first[row])).rpartition(', ')[2]}; duplicates= says whether "
+        "to take the 'first', the 'last' or the 'mean'"
     )

@@ -25,13 +25,15 @@ def ratings(
     value: int | str = 2,
     separator: str | None = None,
     duplicates: str = "error",
+    decimal: str = ".",
+    encoding: str = "utf-8",
 ) -> Ratings:
     r"""Read ratings from a table with the columns user, item and value.
 
     Parameters
     ----------
     path : str, path-like or pandas.DataFrame
-        A text file (CSV and its relatives, UTF-8), a Parquet file, which needs
+        A text file (CSV and its relatives), a Parquet file, which needs
         ``pip install "pydlnet[parquet]"``, or a DataFrame. Further columns are ignored.
     user, item, value : int or str
         The columns, by position from 0 or by name. Default: the first three.
@@ -41,6 +43,10 @@ def ratings(
     duplicates : {"error", "first", "last", "mean"}, default "error"
         What becomes of a user and an item that occur together again: an error that names both
         lines, the first or the last of the values, or their mean.
+    decimal : {".", ","}, default "."
+        What is before the decimals of a value, in a text file.
+    encoding : str, default "utf-8"
+        Of a text file: a name that Python knows, such as "cp1252", in which Excel writes many.
 
     Returns
     -------
@@ -52,10 +58,10 @@ def ratings(
     FileNotFoundError
         If there is no such file.
     ValueError
-        If a line has another number of fields than the first, no user, no item, or no finite number
-        (a decimal comma makes none); if a pair occurs twice; if the text is not UTF-8, the
-        separator is not clear, the file is damaged or empty, or no column has that name. The
-        message names the line.
+        If a line has another number of fields than the first, no user, no item, or no finite
+        number; if a pair occurs twice; if the text has another encoding, the separator is not
+        clear, the file is damaged or empty, or no column has that name; if `decimal` or `encoding`
+        is given for what is no text file. The message names the line.
     TypeError
         If an argument is of a wrong type, or a column of a Parquet file or of a DataFrame is.
     ImportError
@@ -79,16 +85,32 @@ def ratings(
     columns = _as_column(user, "user"), _as_column(item, "item"), _as_column(value, "value")
     as_choice(duplicates, "duplicates", ("error", "first", "last", "mean"))
     _check_separator(separator)
+    as_choice(decimal, "decimal", (".", ","))
+    if not isinstance(encoding, str):
+        raise TypeError(f"encoding: expected a str, got {type(encoding).__name__}")
     if hasattr(path, "iloc"):
+        _refuse(decimal, encoding, "a DataFrame")
         return from_table(from_frame(path, columns, "the DataFrame"), duplicates)
     location = as_path(path, "path")
     if not location.is_file():
         what = "a file, got the folder" if location.is_dir() else "a file of ratings, found none at"
         raise FileNotFoundError(f"path: expected {what} {str(location)!r}")
     if is_parquet(location):
+        _refuse(decimal, encoding, "a Parquet file")
         return from_table(from_parquet(location, columns), duplicates)
-    table = from_text(location.read_bytes(), str(location), columns, separator)
+    content = location.read_bytes()
+    table = from_text(
+        content, str(location), columns, separator, decimal=decimal, encoding=encoding
+    )
     return from_table(table, duplicates)
+
+
+def _refuse(decimal: str, encoding: str, what: str) -> None:
+    """Raise if something is given that says how text is read."""
+    if decimal != ".":
+        raise ValueError(f"decimal: expected none for {what}, got {decimal!r}")
+    if encoding != "utf-8":
+        raise ValueError(f"encoding: expected none for {what}, got {encoding!r}")
 
 
 def _as_column(column: Any, name: str) -> int | str:

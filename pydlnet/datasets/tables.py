@@ -49,14 +49,20 @@ class Table:
 
 
 def from_text(
-    content: bytes, name: str, columns: Columns, separator: str | None, header: bool | None = None
+    content: bytes,
+    name: str,
+    columns: Columns,
+    separator: str | None,
+    header: bool | None = None,
+    decimal: str = ".",
+    encoding: str = "utf-8",
 ) -> Table:
     """Read delimited text.
 
     Parameters
     ----------
     content : bytes
-        UTF-8, with or without a mark at its beginning, and any kind of line ends.
+        With or without a byte order mark, and any kind of line ends.
     name : str
         Of the file, for messages.
     columns : tuple of int or str
@@ -66,6 +72,10 @@ def from_text(
     header : bool, optional
         Whether the first line names the columns. Default: it does if a column is given by name, or
         if its field in the column of values is neither empty nor a number.
+    decimal : {".", ","}, default "."
+        What is before the decimals of a value.
+    encoding : str, default "utf-8"
+        Of the bytes.
 
     Returns
     -------
@@ -77,7 +87,7 @@ def from_text(
     ValueError
         Naming the line.
     """
-    text = _decoded(content, name)
+    text = _decoded(content, name, encoding)
     separator = _found_separator(text, name) if separator is None else separator
     lines = _lines(text, name, separator)
     number, first = next(lines, (0, []))
@@ -86,7 +96,7 @@ def from_text(
     positions = positions_of(columns, [field.strip() for field in first], name)
     if header is None:
         header = any(isinstance(column, str) for column in columns) or _is_header(
-            [first[position] for position in positions], f"{name}, line {number}"
+            [first[position] for position in positions], decimal, f"{name}, line {number}"
         )
     rest = lines if header else itertools.chain([(number, first)], lines)
     numbers, (users, items, values) = _columns(rest, positions)
@@ -99,7 +109,7 @@ def from_text(
     return Table(
         _identifiers(users, "user", place),
         _identifiers(items, "item", place),
-        _numbers(values, place),
+        _numbers(values, decimal, place),
         place,
     )
 
@@ -117,12 +127,20 @@ def _columns(
     return numbers, columns
 
 
-def _decoded(content: bytes, name: str) -> str:
+def _decoded(content: bytes, name: str, encoding: str) -> str:
+    is_utf8 = encoding.lower() in ("utf-8", "utf8")
     try:
-        text = content.decode("utf-8-sig")
+        text = content.decode("utf-8-sig" if is_utf8 else encoding)
+    except LookupError:
+        raise ValueError(
+            f"encoding: expected that of a text, such as 'cp1252', got {encoding!r}"
+        ) from None
     except UnicodeDecodeError as error:
         number = error.object.count(b"\n", 0, error.start) + 1
-        raise ValueError(f"path: {name}, line {number}: expected UTF-8: {error.reason}") from None
+        raise ValueError(
+            f"path: {name}, line {number}: expected {'UTF-8' if is_utf8 else encoding}: "
+            f"{error.reason}; give the encoding of the file, such as encoding='cp1252'"
+        ) from None
     if "\0" in text:
         number = text.count("\n", 0, text.index("\0")) + 1
         raise ValueError(f"path: {name}, line {number}: expected text, got a zero byte")
@@ -202,11 +220,11 @@ def _position(argument: str, column: int | str, names: Sequence[str], name: str)
     return column
 
 
-def _is_header(fields: Sequence[str], place: str) -> bool:
+def _is_header(fields: Sequence[str], decimal: str, place: str) -> bool:
     *identifiers, value = (field.strip() for field in fields)
-    if not value or _is_number(value):
+    if not value or _is_number(value, decimal):
         return False
-    if any(map(_is_number, identifiers)):
+    if any(_is_number(identifier) for identifier in identifiers):
         raise ValueError(
             f"path: {place}: expected names of columns or a number in the column of values, got "
             f"{value!r}"
@@ -214,30 +232,43 @@ def _is_header(fields: Sequence[str], place: str) -> bool:
     return True
 
 
-def _is_number(text: str) -> bool:
+def _is_number(text: str, decimal: str = ".") -> bool:
     try:
-        _number(text)
+        _number(text, decimal)
     except ValueError:
         return False
     return True
 
 
-def _number(text: str) -> float:
-    if "_" in text:  # which Python allows and no other program writes
+def _number(text: str, decimal: str) -> float:
+    # Python allows "_", which no other program writes; a point beside a decimal comma is one of
+    # thousands, or a decimal point.
+    if "_" in text or (decimal != "." and "." in text):
         raise ValueError
-    return float(text)
+    return float(text.replace(decimal, "."))
 
 
-def _numbers(texts: Sequence[str], place: Callable[[int], str]) -> FloatArray:
+def _numbers(texts: Sequence[str], decimal: str, place: Callable[[int], str]) -> FloatArray:
     values = np.empty(len(texts))
     for row, text in enumerate(texts):
         try:
-            values[row] = _number(text)
+            values[row] = _number(text, decimal)
         except ValueError:
             got = repr(text[:40]) if text else "nothing"
-            raise ValueError(f"path: {place(row)}: expected a number, got {got}") from None
+            raise ValueError(
+                f"path: {place(row)}: expected a number, got {got}{_help(text, decimal, row)}"
+            ) from None
     check_finite(values, place)
     return values
+
+
+def _help(text: str, decimal: str, row: int) -> str:
+    """Return what to do about a text that is no number."""
+    other = "," if decimal == "." else "."
+    if _is_number(text, other):
+        return f"; give decimal={other!r}"
+    # Where the first row is wrong, so are the others.
+    return "; value= says in which column the numbers are" if row == 0 and text else ""
 
 
 def check_finite(values: FloatArray, place: Callable[[int], str]) -> None:
