@@ -184,6 +184,20 @@ def swept(tmp_path_factory):
         return dln.sweep(experiment, grid, store=store, progress=False)
 
 
+def test_where_no_run_met_its_condition_the_loss_is_drawn(tmp_path):
+    def short(depth, scale):
+        start = dln.init.balanced([2] * (depth + 1), scale=scale, rng=0)
+        return dln.run(dln.TargetMatrix(np.eye(2)), start, dln.GradientDescent(0.1), n_steps=3)
+
+    grid = {"depth": [1, 2], "scale": [0.1, 0.2]}
+    found = dln.sweep(short, grid, store=tmp_path / "sweep", progress=False)
+    np.testing.assert_array_equal(cells(dln.plot.heat_map(found)), found.data.final_loss)
+    steps = dln.plot.heat_map(found, "steps_to_converge")
+    assert len(marks(steps)["not converged"]) == 4
+    with pytest.raises(ValueError, match="'final_loss' is its last record"):
+        dln.plot.heat_map(found, "loss")
+
+
 def cells(axes):
     return np.ma.filled(axes.collections[0].get_array().astype(float), np.nan)
 

@@ -35,7 +35,7 @@ _MOST_TICKS, _MOST_LETTERS = 12, 30
 
 def heat_map(
     sweep: HasData | xr.Dataset,
-    name: str = "steps_to_converge",
+    name: str | None = None,
     ax: "Axes | None" = None,
     *,
     x: str | None = None,
@@ -50,9 +50,10 @@ def heat_map(
     ----------
     sweep : Sweep, Tuning, EnsembleTrajectory or xarray.Dataset
         With a result over two dimensions, or three of which `over` is one.
-    name : str, default "steps_to_converge"
+    name : str, optional
         A variable with one number a point, such as "final_loss"; or "steps_to_converge", the last
-        step of the runs that met their stop condition.
+        step of the runs that met their stop condition. Default: "steps_to_converge", and
+        "final_loss" if no run met one.
     ax : matplotlib.axes.Axes, optional
         Where to draw. Default: axes of a new figure.
     x, y : str, optional
@@ -90,7 +91,7 @@ def heat_map(
     ('a', 'b')
     """
     data = dataset_of(sweep, "sweep")
-    variable = _of_points(data, name)
+    variable = _of_points(data, _default(data) if name is None else name)
     across, up = _parameters(variable, data, x, y, over)
     dims = (*up.dims, *across.dims, *([] if over is None else [over]))
     values = variable.transpose(*dims).values.astype(np.float64)
@@ -107,6 +108,12 @@ def heat_map(
     _label_cells(axes.xaxis, across, turned=True)
     _label_cells(axes.yaxis, up)
     return axes
+
+
+def _default(data: xr.Dataset) -> str:
+    """Return what is drawn if nobody says what: a map of marks alone says nothing."""
+    met = "status" not in data or bool((data["status"] == "converged").any())
+    return "steps_to_converge" if met or "final_loss" not in data else "final_loss"
 
 
 def _of_points(data: xr.Dataset, name: str) -> xr.DataArray:
@@ -144,9 +151,11 @@ def _parameters(
             given[key] = data[free.pop()]
     dims = {parameter.dims[0] for parameter in given.values()}
     if free or len(dims) != 2 or not dims <= set(variable.dims):
+        last = f"final_{variable.name}"
+        ends = f"; {last!r} is its last record" if last in data and "step" in variable.dims else ""
         raise ValueError(
             f"sweep: expected {variable.name!r} over two dimensions, x and y, got it over "
-            f"{variable.dims}; pick or reduce the others first, as with data.isel, or over="
+            f"{variable.dims}; pick or reduce the others first, as with data.isel, or over={ends}"
         )
     return given["x"], given["y"]
 
