@@ -24,7 +24,8 @@ class Variable:
     dims : tuple of str
         Dimensions, `step` first.
     long_name : str
-        What it is, in words and as a formula.
+        What it is: its name in words, and after a comma how it is defined. Pictures are labelled
+        with the name.
     units : str
         "1" when dimensionless.
     reference : str
@@ -48,17 +49,19 @@ QUANTITIES: dict[str, tuple[Variable, ...]] = {
     "reconstruction_error": (
         _variable(
             "reconstruction_error",
-            long_name="mean over all entries of (W - ground truth)^2",
+            long_name="reconstruction error, the mean over all entries of (W - ground truth)^2",
             reference=_ARORA_2019,
         ),
     ),
     "held_out_error": (
-        _variable("held_out_error", long_name="mean square error over the held-out entries"),
+        _variable(
+            "held_out_error", long_name="held-out error, the mean square over the entries held out"
+        ),
     ),
     "gradient_norm": (
         _variable(
             "gradient_norm",
-            long_name="norm of the gradient in all layers, (sum_j ||dl/dW_j||_F^2)^(1/2)",
+            long_name="gradient norm in all layers, (sum_j ||dl/dW_j||_F^2)^(1/2)",
         ),
     ),
     "learning_rate": (
@@ -81,25 +84,25 @@ QUANTITIES: dict[str, tuple[Variable, ...]] = {
     "effective_rank": (
         _variable(
             "effective_rank",
-            long_name="effective rank, exp of the entropy of the normalised singular values of W",
+            long_name="effective rank of W, exp of the entropy of its normalised singular values",
             reference="Roy & Vetterli 2007",
         ),
     ),
     "stable_rank": (
         _variable(
             "stable_rank",
-            long_name="stable rank ||W||_F^2 / ||W||_2^2",
+            long_name="stable rank of W, ||W||_F^2 / ||W||_2^2",
             reference="Rudelson & Vershynin 2007, arXiv:math/0503442",
         ),
     ),
     "nuclear_norm": (
-        _variable("nuclear_norm", long_name="nuclear norm, the sum of the singular values of W"),
+        _variable("nuclear_norm", long_name="nuclear norm of W, the sum of its singular values"),
     ),
     "imbalance": (
         _variable(
             "imbalance",
             "pair",
-            long_name="imbalance ||W_{j+1}^T W_{j+1} - W_j W_j^T||_F of neighbouring layers",
+            long_name="imbalance of neighbouring layers, ||W_{j+1}^T W_{j+1} - W_j W_j^T||_F",
             reference="Arora, Cohen & Hazan 2018, arXiv:1802.06509; "
             "Du, Hu & Lee 2018, arXiv:1806.00900",
         ),
@@ -130,7 +133,7 @@ QUANTITIES: dict[str, tuple[Variable, ...]] = {
     "sharpness": (
         _variable(
             "sharpness",
-            long_name="largest eigenvalue of the Hessian of the loss in all layers, "
+            long_name="sharpness, the largest eigenvalue of the Hessian of the loss in all layers, "
             "without weight decay",
             reference="Cohen, Kaur, Li, Kolter & Talwalkar 2021, arXiv:2103.00065",
         ),

@@ -13,10 +13,10 @@ from .sources import HasData, dataset_of, recorded
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["effective_rank", "is_log", "loss", "numbers_of", "quantity"]
+__all__ = ["ON_LOG_AXES", "effective_rank", "is_log", "loss", "numbers_of", "quantity"]
 
 # What spans orders of magnitude.
-_ON_LOG_AXES = ("loss", "reconstruction_error", "held_out_error", "gradient_norm", "imbalance")
+ON_LOG_AXES = ("loss", "reconstruction_error", "held_out_error", "gradient_norm", "imbalance")
 
 
 def loss(
@@ -193,4 +193,4 @@ def numbers_of(data: xr.Dataset, name: str, argument: str) -> xr.DataArray:
 
 def is_log(variable: xr.DataArray, log: bool | None) -> bool:
     """Say whether the axis of a variable is to be logarithmic."""
-    return variable.name in _ON_LOG_AXES if log is None else as_flag(log, "log")
+    return variable.name in ON_LOG_AXES if log is None else as_flag(log, "log")
