@@ -101,6 +101,7 @@ def plot_curves(
         What is said below.
     prefers_log : bool, optional
         Whether the logarithmic axis is shown first; by default if the values span three decades.
+        True asks for it also if they do not, unless some are zero.
     bands : sequence of Band
         Drawn below the curves.
     wide : bool, default False
@@ -119,7 +120,8 @@ def plot_curves(
     above = finite[finite > 0.0]
     n_below = finite.size - above.size
     spans_decades = above.size > 0 and np.log10(above.max()) - np.log10(above.min()) > 3.0
-    is_log = spans_decades if prefers_log is None else prefers_log and n_below == 0
+    wanted = prefers_log is True and n_below == 0
+    is_log = prefers_log is not False and (spans_decades or wanted)
     kinds = ["linear"]
     if above.size > n_below and np.min(finite) >= 0.0:
         kinds = ["log", "linear"] if is_log or np.max(finite) > LARGEST else ["linear", "log"]

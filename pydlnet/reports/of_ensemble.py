@@ -2,9 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -12,10 +10,10 @@ import xarray as xr
 from .._validation import FloatArray
 from .across import Across, across_of
 from .curves import COLORS, Band, Curve, plot_curves, shades
-from .of_run import as_facts, brief_problem, versions
+from .of_run import as_facts, brief_method, brief_problem, short, versions
 from .page import Code, Part, Section, Table, Text
 from .thinning import evenly, outline
-from .variables import MOST_LINES, drawable, heading_of, left_out
+from .variables import MOST_LINES, drawable, heading_of, left_out, prefers_log
 
 __all__ = ["sections_of_ensemble"]
 
@@ -54,13 +52,15 @@ def sections_of_ensemble(
     rest = [name for name in left_out(data, "run", "step") if name not in ("status", "last_step")]
     if rest:
         curves.append(Text(f"Recorded, and not drawn as curves: {', '.join(rest)}."))
-    hidden = {"problem", "method", "widths", "version", "instruction_set"}
+    hidden = {"problem", "method", "widths", "version", "instruction_set", "wall_seconds"}
     facts = [["members", f"{data.sizes['run']:,}"], ["widths", _widths(data)]]
     if "problem" in data.attrs:
         facts.append(["problem", brief_problem(data.attrs["problem"])])
     if "method" in data.attrs:
-        facts.append(["method", _method_text(json.loads(data.attrs["method"]))])
+        facts.append(["method", brief_method(data.attrs["method"])])
     facts += as_facts({k: v for k, v in data.attrs.items() if k not in hidden})
+    if "wall_seconds" in data.attrs:
+        facts.append(["wall time", f"{float(data.attrs['wall_seconds']):.2f} s"])
     hint = "Theory is compared for single runs: make the report of one member's run."
     return _subtitle(data), [
         Section("Trajectories", curves),
@@ -91,11 +91,6 @@ def _explanation(data: xr.Dataset) -> str:
     )
 
 
-def _method_text(method: Mapping[str, Any]) -> str:
-    rest = ", ".join(f"{k}={_short(v)}" for k, v in method.items() if k != "kind")
-    return f"{method['kind']}({rest})"
-
-
 def _member_names(data: xr.Dataset) -> list[str]:
     """Return for each member its number, how it ended, and in what its method differs."""
     statuses = data["status"].values.tolist()
@@ -105,19 +100,13 @@ def _member_names(data: xr.Dataset) -> list[str]:
     methods = [json.loads(text) for text in data["method"].values.tolist()]
     differing = [k for k in methods[0] if len({json.dumps(m.get(k)) for m in methods}) > 1]
     return [
-        ", ".join([name, *(f"{k} {_short(method.get(k))}" for k in differing)])
+        ", ".join([name, *(f"{k} {short(method.get(k))}" for k in differing)])
         for name, method in zip(names, methods, strict=True)
     ]
 
 
-def _short(value: Any) -> str:
-    text = f"{value:.6g}" if isinstance(value, float) else json.dumps(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."
-
-
 def _plots(data: xr.Dataset, name: str, across: Across, names: list[str]) -> list[Part]:
     array = data[name]
-    prefers_log = True if name == "loss" else None
     if array.ndim > 2:
         return _medians_alone(data, name, across)
     values = np.asarray(array.values, dtype=np.float64)
@@ -133,7 +122,7 @@ def _plots(data: xr.Dataset, name: str, across: Across, names: list[str]) -> lis
         [*members, thick],
         across,
         notes=notes,
-        prefers_log=prefers_log,
+        prefers_log=prefers_log(name),
         bands=[band],
     )
     return [Text(f"{name}: recorded, without a finite number.")] if plot is None else [plot]
@@ -194,8 +183,8 @@ def _medians_alone(data: xr.Dataset, name: str, across: Across) -> list[Part]:
             curves.append(Curve(label, at[picked], median[picked], color))
     note = f"Medians over the members, dark to light over {own}"
     note += f"; the first {shown} of {flat.shape[2]}." if shown < flat.shape[2] else "."
-    prefers_log = False if name == "singular_value" else None
-    plot = plot_curves(heading_of(array), curves, across, notes=[note], prefers_log=prefers_log)
+    heading, which = heading_of(array), prefers_log(name)
+    plot = plot_curves(heading, curves, across, notes=[note], prefers_log=which)
     return [] if plot is None else [plot]
 
 

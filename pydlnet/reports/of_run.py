@@ -24,9 +24,25 @@ from .predictions import (
     theory_section,
 )
 from .repeat import python_of, record_text
-from .variables import MOST_DRAWINGS, as_curves, drawable, heading_of, left_out, room_for
+from .variables import (
+    MOST_DRAWINGS,
+    as_curves,
+    drawable,
+    heading_of,
+    left_out,
+    prefers_log,
+    room_for,
+)
 
-__all__ = ["as_facts", "brief", "brief_problem", "sections_of_run", "versions"]
+__all__ = [
+    "as_facts",
+    "brief",
+    "brief_method",
+    "brief_problem",
+    "sections_of_run",
+    "short",
+    "versions",
+]
 
 STATUSES = {
     "diverged": "The run diverged: its last record is the first whose loss is not finite.",
@@ -37,9 +53,6 @@ STATUSES = {
 }
 
 LONGEST_TEXT = 2000
-
-# Linear first, as the rise of one mode after the other is seen there.
-LINEAR = ("singular_value", "learning_rate")
 
 
 def sections_of_run(
@@ -111,12 +124,8 @@ def _curves(
         if theirs and len(curves) == 1:
             curves[0].in_legend = True
             curves[0].name = "measured"
-        prefers_log = None if name not in LINEAR else False
-        if name == "loss":
-            prefers_log = True
-        plot = plot_curves(
-            heading_of(data[name]), curves + theirs, across, notes=notes, prefers_log=prefers_log
-        )
+        heading, which = heading_of(data[name]), prefers_log(name)
+        plot = plot_curves(heading, curves + theirs, across, notes=notes, prefers_log=which)
         if plot is None:
             empty.append(name)
         else:
@@ -159,6 +168,19 @@ def brief_problem(problem: str) -> str:
     shape = " x ".join(map(str, found["shape"]))
     rest = [f"{k}={v}" for k, v in found.items() if k not in ("kind", "shape", "digest")]
     return f"{found['kind']}, {', '.join([shape, *rest])}"
+
+
+def brief_method(method: str) -> str:
+    """Return a described method as it is written in Python."""
+    found = json.loads(method)
+    rest = ", ".join(f"{k}={short(v)}" for k, v in found.items() if k != "kind")
+    return f"{found['kind']}({rest})"
+
+
+def short(value: object) -> str:
+    """Return a setting, the end of a long one left out."""
+    text = f"{value:.6g}" if isinstance(value, float) else repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def _parameters(trajectory: Trajectory, path: Path | None) -> list[list[str]]:

@@ -11,10 +11,10 @@ from ..sweeps import Sweep
 from .across import Across
 from .curves import Curve, plot_curves, shades
 from .grids import Grid, heat_map, line_over_grid
-from .of_run import as_facts, versions
+from .of_run import as_facts, brief_method, brief_problem, versions
 from .page import Code, Part, Section, Table, Text
 from .thinning import evenly, outline
-from .variables import heading_of
+from .variables import heading_of, prefers_log
 
 __all__ = ["sections_of_sweep"]
 
@@ -23,6 +23,9 @@ MOST_POINTS = 15_000
 POINTS = 20_000
 MOST_ROWS = 500
 MOST_PANELS = 4
+
+# What calls the points of `pydlnet sweep`.
+OF_FILES = "pydlnet.cli.sweep_point.run_point"
 
 # What is looked at first.
 FIRST = ("final_loss", "last_step", "loss")
@@ -57,13 +60,13 @@ def sections_of_sweep(sweep: Sweep, repeat: str | None) -> tuple[str, list[Secti
         over_grid = [Text("No point has a number to draw over the grid yet.", tone="hint")]
     ends = Counter(str(end) for end in data["status"].values.ravel())
     facts = [
-        ["function", sweep.function],
+        ["function", _caller(sweep)],
         ["version given", sweep.version or "none"],
         ["seed", str(sweep.seed)],
         ["points", f"{len(sweep):,}"],
         *([name, text] for name, text in grid.describe()),
         ["folder", str(sweep.path)],
-        *as_facts({k: v for k, v in data.attrs.items() if k not in ("version", "widths")}),
+        *_common(data),
     ]
     return _subtitle(sweep, ends), [
         Section("Over the grid", over_grid),
@@ -77,7 +80,25 @@ def sections_of_sweep(sweep: Sweep, repeat: str | None) -> tuple[str, list[Secti
 
 def _subtitle(sweep: Sweep, ends: Counter[str]) -> str:
     counts = ", ".join(f"{count:,} {end}" for end, count in ends.most_common())
-    return f"{_points(len(sweep))} ({counts}) · {sweep.function}"
+    return f"{_points(len(sweep))} ({counts}) · {_caller(sweep)}"
+
+
+def _caller(sweep: Sweep) -> str:
+    return "pydlnet sweep" if sweep.function == OF_FILES else sweep.function
+
+
+def _common(data: xr.Dataset) -> list[list[str]]:
+    """Return what all points have in common."""
+    attributes = dict(data.attrs)
+    facts = []
+    if "problem" in attributes:
+        facts.append(["problem", brief_problem(attributes.pop("problem"))])
+    if "method" in attributes:
+        facts.append(["method", brief_method(attributes.pop("method"))])
+    if "seed" in attributes:
+        facts.append(["seed of mini-batches", str(attributes.pop("seed"))])
+    hidden = ("version", "widths", "instruction_set")
+    return facts + as_facts({k: v for k, v in attributes.items() if k not in hidden})
 
 
 def _grid_of(sweep: Sweep) -> Grid:
@@ -151,8 +172,8 @@ def _panel(array: xr.DataArray, grid: Grid, across: Across) -> list[Part]:
     notes = ["A line a point, named beside the pointer, dark to light in the order of the grid."]
     if len(shown) < grid.size:
         notes.append(f"{len(shown)} of {grid.size:,} points are drawn.")
-    prefers_log = True if array.name == "loss" else None
-    plot = plot_curves(heading_of(array), curves, across, notes=notes, prefers_log=prefers_log)
+    heading, which = heading_of(array), prefers_log(array.name)
+    plot = plot_curves(heading, curves, across, notes=notes, prefers_log=which)
     return [] if plot is None else [plot]
 
 
@@ -187,6 +208,11 @@ def _last_line(message: str) -> str:
 
 
 def _python(sweep: Sweep) -> str:
+    if sweep.function == OF_FILES:
+        return (
+            "# at every point of the grid; points that are done are kept, others computed\n"
+            "pydlnet sweep FILE.toml --resume"
+        )
     return "\n".join(
         [
             "import pydlnet as dln",

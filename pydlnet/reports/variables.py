@@ -10,6 +10,7 @@ import xarray as xr
 
 from .._validation import FloatArray
 from ..names import SIDES, text_of
+from ..plots.curves import ON_LOG_AXES
 from .across import Across
 from .curves import COLORS, Curve, shades
 from .thinning import outline
@@ -22,6 +23,7 @@ __all__ = [
     "drawable",
     "heading_of",
     "left_out",
+    "prefers_log",
     "room_for",
     "rows_of",
 ]
@@ -46,6 +48,9 @@ FIRST = (
     *("loss", "singular_value", "reconstruction_error", "held_out_error", "effective_rank"),
     *("gradient_norm", "imbalance", "layer_norm"),
 )
+
+# Linear first, as the rise of one mode after the other is seen there.
+LINEAR = ("singular_value", "learning_rate")
 
 # Matrices, whose entries say nothing as curves.
 MATRICES = ("end_to_end", "left_singular_vector", "right_singular_vector")
@@ -80,8 +85,14 @@ def heading_of(array: xr.DataArray) -> str:
     name = str(array.name)
     meaning = str(array.attrs.get("long_name", "")) or name
     units = str(array.attrs.get("units", "1"))
-    text = meaning if meaning.startswith(name.replace("_", " ")) else f"{name}: {meaning}"
+    is_named = meaning.replace("-", " ").startswith(name.replace("_", " "))
+    text = meaning if is_named else f"{name}: {meaning}"
     return text if units == "1" else f"{text} [{units}]"
+
+
+def prefers_log(name: object) -> bool | None:
+    """Say which axis is shown first, None if that depends on the values."""
+    return False if name in LINEAR else (True if name in ON_LOG_AXES else None)
 
 
 def rows_of(array: xr.DataArray) -> tuple[FloatArray, Any]:

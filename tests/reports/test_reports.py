@@ -18,6 +18,7 @@ from pydlnet.reports.matrices import frames_of
 from pydlnet.reports.of_ensemble import _quantiles
 from pydlnet.reports.repeat import python_of
 from pydlnet.reports.thinning import evenly, outline
+from pydlnet.reports.variables import prefers_log
 
 TARGET = np.diag([1.2, 1.0])
 LIMIT = 5_000_000
@@ -211,6 +212,39 @@ def test_quantiles_are_of_the_members_that_are_still_running():
     assert median[1] == 4.0
     assert (low[1], high[1]) == (2.0, 6.0)
     assert median[2] in (3.0, 5.0)
+
+
+@pytest.mark.parametrize(
+    ("values", "top"),
+    [
+        ([1e-16, 1e-5, 7e-3], 7e-3),  # an imbalance
+        ([1e-3, 1.0, 1e9], 1e9),
+        ([5.0, 1.0, 1e30], 5e10),  # a loss that diverges
+    ],
+)
+def test_the_first_view_leaves_out_what_diverges_alone(values, top):
+    curve = Curve("a", np.arange(3.0), np.array(values), "#000000")
+    plot = plot_curves("a", [curve], Across(np.arange(3.0), "step"))
+    first = plot.model.tabs[0]
+    assert first.title == "logarithmic"
+    assert top < first.child.y_range.end < top * 1e3
+    assert bool(plot.notes) == (top < max(values))
+
+
+def test_which_axis_comes_first():
+    curve = Curve("a", np.arange(3.0), np.array([3.0, 2.0, 1.0]), "#000000")
+    spread = Curve("a", np.arange(3.0), np.array([0.0, 2e4, 1.0]), "#000000")
+    across = Across(np.arange(3.0), "step")
+    for name, shown, expected in [
+        ("held_out_error", curve, "logarithmic"),
+        ("loss", curve, "logarithmic"),
+        ("imbalance", spread, "logarithmic"),
+        ("effective_rank", curve, "linear"),
+        ("effective_rank", spread, "logarithmic"),
+        ("singular_value", spread, "linear"),
+    ]:
+        plot = plot_curves(name, [shown], across, prefers_log=prefers_log(name))
+        assert plot.model.tabs[0].title == expected, name
 
 
 # -- What is refused --
