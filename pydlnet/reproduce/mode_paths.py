@@ -219,6 +219,7 @@ def _draw_values(panel: "Axes", path: xr.Dataset) -> None:
     dots = panel.plot(sparse["step"].values, predicted, "o", color=COLORS[1], markersize=2.5)
     dots[0].set_label("Theorem 3, from the record before")
     panel.set(xlabel="step", ylabel="ten largest singular values of W")
+    panel.locator_params(axis="x", nbins=4)  # numbers of five digits, four panels in a row
     panel.set_ylim(0.0, 1.1 * truth[0])
     panel.margins(x=0)
 
@@ -228,5 +229,6 @@ def _draw_couplings(panel: "Axes", path: xr.Dataset) -> None:
     for (name, label), color in zip(labels.items(), COLORS, strict=False):
         panel.plot(path["step"].values, path[name].values, color=color, label=label)
     panel.set(xlabel="step", yscale="log")
+    panel.locator_params(axis="x", nbins=4)
     panel.set_ylabel(r"mean $|u_r^\top \nabla\ell\, v_s|$")
     panel.margins(x=0)
