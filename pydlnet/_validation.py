@@ -167,6 +167,17 @@ def as_indices(value: Any, name: str, bound: int) -> IndexArray:
     return np.array(array, dtype=np.int64)
 
 
+def check_increasing(array: NDArray[Any], name: str) -> None:
+    """Raise ValueError unless each of the numbers is above the one before."""
+    falls = np.flatnonzero(np.diff(array) <= 0)
+    if falls.size:
+        i = int(falls[0])
+        raise ValueError(
+            f"{name}: expected strictly increasing {name}, got {array[i]} followed by "
+            f"{array[i + 1]}"
+        )
+
+
 def as_shape(value: Any, name: str = "shape") -> tuple[int, int]:
     """Return (d_N, d_0), both at least 1, of a matrix that can be addressed."""
     sizes = _as_counts(value, name)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._validation import INT64_MAX, IndexArray, as_count, as_indices, freeze
+from ._validation import INT64_MAX, IndexArray, as_count, as_indices, check_increasing, freeze
 
 __all__ = ["EverySteps", "ExplicitSteps", "LogSpaced", "Schedule", "log_spaced"]
 
@@ -152,13 +152,7 @@ class ExplicitSteps(Schedule):
     def __post_init__(self) -> None:
         """Check and copy the steps."""
         steps = as_indices(self.steps, "steps", INT64_MAX)
-        falls = np.flatnonzero(np.diff(steps) <= 0)
-        if falls.size:
-            i = int(falls[0])
-            raise ValueError(
-                f"steps: expected strictly increasing steps, got {steps[i]} followed by "
-                f"{steps[i + 1]}"
-            )
+        check_increasing(steps, "steps")
         object.__setattr__(self, "steps", freeze(steps))
 
     def __eq__(self, other: object) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._validation import FloatArray, as_array, freeze
+from ._validation import FloatArray, as_array, check_increasing, freeze
 
 __all__ = ["ExplicitTimes", "GeometricTimes", "Times", "times_from_dict"]
 
@@ -91,13 +91,7 @@ class ExplicitTimes(Times):
         times = as_array(self.times, "times", 1)
         if times[0] < 0.0:
             raise ValueError(f"times[0]: expected a number >= 0, got {times[0]:g}")
-        falls = np.flatnonzero(np.diff(times) <= 0.0)
-        if falls.size:
-            i = int(falls[0])
-            raise ValueError(
-                f"times: expected strictly increasing times, got {times[i]} followed by "
-                f"{times[i + 1]}"
-            )
+        check_increasing(times, "times")
         object.__setattr__(self, "times", freeze(times))
 
     def __eq__(self, other: object) -> bool:
