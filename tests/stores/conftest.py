@@ -1,4 +1,4 @@
-"""Processes that run with a store and can be killed."""
+"""A store, and processes that run with one and can be killed."""
 
 import multiprocessing
 import os
@@ -7,6 +7,11 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("zarr")
+
+
+@pytest.fixture
+def store(tmp_path):
+    return tmp_path / "run.zarr"
 
 
 @pytest.fixture(scope="session")

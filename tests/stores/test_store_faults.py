@@ -26,11 +26,6 @@ OFTEN = dln.Record(["loss", "singular_values", "weights"], every=1)
 
 
 @pytest.fixture
-def store(tmp_path):
-    return tmp_path / "run.zarr"
-
-
-@pytest.fixture
 def small_chunks(monkeypatch):
     monkeypatch.setattr(stores, "BYTES_A_CHUNK", 2**13)
     monkeypatch.setattr(stores, "SECONDS_A_COMMIT", 0.0)

@@ -15,11 +15,6 @@ from pydlnet.storage.columns import open_column
 
 
 @pytest.fixture
-def store(tmp_path):
-    return tmp_path / "run.zarr"
-
-
-@pytest.fixture
 def small_chunks(monkeypatch):
     """Fill many chunks with few records, and commit after every slice."""
     monkeypatch.setattr(stores, "BYTES_A_CHUNK", 2**11)
