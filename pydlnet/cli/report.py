@@ -4,6 +4,7 @@ import shlex
 from pathlib import Path
 
 import pydlnet as dln
+from pydlnet.storage.files import is_sweep
 
 from .build import build
 from .config import load
@@ -45,12 +46,12 @@ def report_path(
         raise ValueError(f"no file or folder {str(path)!r}")
     if experiment is None and settings:
         raise ValueError("--set: expected --experiment FILE.toml, whose keys are replaced")
-    is_sweep = (path / "sweep.json").is_file()
+    of_sweep = is_sweep(path)
     problem = repeat = None
     if experiment is not None:
-        if not is_sweep:
+        if not of_sweep:
             problem = build(load(experiment, settings)).problem
-        repeat = _repeat(experiment, settings, "sweep" if is_sweep else "run")
+        repeat = _repeat(experiment, settings, "sweep" if of_sweep else "run")
     written = dln.report(path, output, problem=problem, title=title, repeat=repeat)
     say(f"wrote {written}, {size(written.stat().st_size)}")
     return 0

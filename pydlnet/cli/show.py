@@ -8,6 +8,7 @@ import numpy as np
 
 import pydlnet as dln
 from pydlnet.names import recorded_names, shown
+from pydlnet.storage.files import is_sweep
 
 from .sweep_text import show_sweep
 from .text import describe, number, say, table
@@ -37,7 +38,7 @@ def show_path(path: Path) -> int:
     """
     if not path.exists():
         raise ValueError(f"no file or folder {str(path)!r}")
-    if (path / "sweep.json").is_file():
+    if is_sweep(path):
         show_sweep(dln.open_sweep(path))
         return 0
     trajectory = dln.open(path)

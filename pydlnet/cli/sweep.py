@@ -17,6 +17,7 @@ import numpy as np
 
 import pydlnet as dln
 from pydlnet._validation import hint
+from pydlnet.storage.files import is_sweep
 from pydlnet.sweeps.definition import Definition
 from pydlnet.sweeps.functions import as_swept
 from pydlnet.sweeps.grid import as_grid
@@ -128,7 +129,7 @@ class _Plan:
 
     def earlier(self) -> dln.Sweep | None:
         """Return what the folder has of it, None if there is no folder."""
-        if not (self.folder / "sweep.json").is_file():
+        if not is_sweep(self.folder):
             return None
         return self._opened()
 

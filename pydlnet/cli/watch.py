@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 import pydlnet as dln
+from pydlnet.storage.files import is_sweep
 from pydlnet.storage.reader import Look, is_store, look  # no public name says who writes a store
 
 from .text import number
@@ -89,7 +90,7 @@ def _check(path: Path, **seconds: float | None) -> None:
     for name, value in seconds.items():
         if value is not None and not value < _LONGEST_WAIT:
             raise ValueError(f"--{name}: expected at most {_LONGEST_WAIT:g} seconds, got {value}")
-    if (path / "sweep.json").is_file():
+    if is_sweep(path):
         raise ValueError(f"expected the store of a run, got a sweep: pydlnet show {path}")
     if path.suffix != ".zarr" and (path.is_dir() or not path.exists()):
         found = "a folder" if path.is_dir() else "no file"

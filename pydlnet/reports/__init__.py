@@ -15,6 +15,7 @@ from .._validation import as_path
 from ..ensembles import EnsembleTrajectory
 from ..problems import Problem
 from ..storage import open_trajectory
+from ..storage.files import is_sweep
 from ..sweeps import Sweep, open_sweep
 from ..trajectory import Trajectory
 from .page import Section, render, require_bokeh
@@ -127,7 +128,7 @@ def _open(source: Any) -> tuple[Source, Path | None]:
     if isinstance(source, xr.Dataset):
         return _as_ensemble(source, "source"), None
     path = as_path(source, "source")
-    if (path / "sweep.json").is_file():
+    if is_sweep(path):
         return open_sweep(path), path
     try:
         return open_trajectory(path), path

@@ -7,6 +7,7 @@ from os import PathLike
 
 from .._validation import as_path
 from ..trajectory import Trajectory
+from .files import is_sweep
 from .saved import check_target, open_saved, require_zarr, save
 
 __all__ = ["check_target", "open_trajectory", "require_zarr", "save"]
@@ -58,6 +59,6 @@ def open_trajectory(path: str | PathLike[str], *, verify: bool = False) -> Traje
 
         if is_store(target):
             return open_store(target, verify=verify)
-    if (target / "sweep.json").is_file():
+    if is_sweep(target):
         raise ValueError(f"path: expected a trajectory, got a sweep in {target}; use open_sweep")
     return open_saved(target)

@@ -5,10 +5,18 @@ import secrets
 import socket
 from pathlib import Path
 
-__all__ = ["DRAFT", "draft_name", "flush", "write_complete"]
+__all__ = ["DRAFT", "SWEEP", "draft_name", "flush", "is_sweep", "write_complete"]
 
 # What the names of files begin with that are not complete.
 DRAFT = ".draft-"
+
+# The file in the folder of a sweep that says what is swept.
+SWEEP = "sweep.json"
+
+
+def is_sweep(path: Path) -> bool:
+    """Whether a path is the folder of a sweep."""
+    return (path / SWEEP).is_file()
 
 
 def write_complete(path: Path, *parts: bytes | memoryview) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .._version import VERSION
-from ..storage.files import DRAFT, draft_name, write_complete
+from ..storage.files import DRAFT, SWEEP, draft_name, write_complete
 from .folder import Folder
 from .grid import LAYOUT, Grid, grid_from_dict
 from .sealed import Damaged, seal, unseal
@@ -109,5 +109,5 @@ def check_folder(path: Path) -> None:
     if not path.is_dir():
         raise ValueError(f"{expected}, got a file")
     names = {entry for entry in os.listdir(path) if not entry.startswith(DRAFT)}
-    if "sweep.json" not in names and not names <= {"points", "index"}:
+    if SWEEP not in names and not names <= {"points", "index"}:
         raise ValueError(f"{expected}, got a folder with other things in it")

@@ -12,7 +12,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from ..storage.files import draft_name, flush, write_complete
+from ..storage.files import SWEEP, draft_name, flush, write_complete
 from ..trajectory import Trajectory
 from .results import Variable, pack, unpack
 from .sealed import Damaged, seal, sha256, unseal
@@ -37,7 +37,7 @@ class Folder:
     @property
     def definition(self) -> Path:
         """The file that says what is swept."""
-        return self.path / "sweep.json"
+        return self.path / SWEEP
 
     @property
     def index(self) -> Path:
