@@ -9,10 +9,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from ._validation import IndexArray, as_count, as_rng, as_weights, is_sequence, seed_from, widths_of
 from .methods import Method
-from .names import agreed, names_of_layers
+from .names import agreed
 from .problems import EndToEndLoss, Problem
 from .recording import Record, Stop
 from .simulate import LARGEST_STEP, _check_knowledge, _wrong_type
+from .tables import names_of_layers
 from .trajectory import Trajectory
 
 Layers = Sequence[ArrayLike]

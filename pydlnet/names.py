@@ -1,4 +1,4 @@
-"""Names of inputs and outputs: read off tables, compared, and put on datasets as coordinates.
+"""Names of inputs and outputs: brought into one form, compared, and put on datasets.
 
 A name is text, an integer, a float, a bool or a time (datetime64[ns]): what every file format
 holds. All names of a side are of one kind; any others, such as the tuples of a MultiIndex, become
@@ -12,11 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._arrays import is_dataarray, is_pandas
 from ._validation import freeze, hint, is_sequence
 
 if TYPE_CHECKING:
-    import pandas as pd
     import xarray as xr
 
 __all__ = [
@@ -28,8 +26,7 @@ __all__ = [
     "as_names",
     "in_common",
     "is_missing",
-    "names_of",
-    "names_of_layers",
+    "of_objects",
     "recorded_names",
     "shortened",
     "shown",
@@ -44,10 +41,7 @@ Names = NDArray[Any]
 Coords = dict[str, Names]
 """Names by side, read-only; without a side that has none."""
 
-Table = tuple[Any, Sequence[str]]
-"""What a user passed, and what its axes are: a side, or anything else, such as "sample"."""
-
-_FEW = 4  # that messages show
+_FEW, _LONGEST = 4, 40  # names that messages show, and their letters
 
 
 def as_coords(given: Mapping[str, Any], shape: tuple[int, int]) -> dict[str, Names | None]:
@@ -56,12 +50,14 @@ def as_coords(given: Mapping[str, Any], shape: tuple[int, int]) -> dict[str, Nam
     for side, values in given.items():
         if side not in SIDES:
             raise TypeError(f"expected the sides output and input, got {side!r}{hint(side, SIDES)}")
-        checked[side] = None if values is None else as_names(_listed(values, side), side, side)
+        checked[side] = None
+        if values is None:
+            continue
+        names = as_names(_listed(values, side), side, side)
         size = shape[SIDES.index(side)]
-        if values is not None and checked[side].size != size:  # type: ignore[union-attr]
-            raise ValueError(
-                f"{side}: expected {size} names, got {checked[side].size}"  # type: ignore[union-attr]
-            )
+        if names.size != size:
+            raise ValueError(f"{side}: expected {size} names, got {names.size}")
+        checked[side] = names
     return checked
 
 
@@ -72,115 +68,15 @@ def _listed(values: Any, side: str) -> Names:
         raise ValueError(f"{side}: expected one name each, got shape {tuple(values.shape)}")
     if hasattr(type(values), "__array__"):
         return np.asarray(values)
-    return _of_objects(list(values))
+    return of_objects(list(values))
 
 
-def _of_objects(items: Sequence[Any]) -> Names:
+def of_objects(items: Sequence[Any]) -> Names:
     """Return a vector of objects, also where these are tuples."""
     array = np.empty(len(items), dtype=object)
     for i, item in enumerate(items):
         array[i] = item
     return array
-
-
-def names_of(**tables: Table) -> Coords:
-    """Return the names that tables bring along, by side.
-
-    Parameters
-    ----------
-    **tables : tuple (value, axes)
-        By the name of the argument. A DataFrame or a Series has its index and its columns or its
-        name, a DataArray its coordinates, anything else nothing. Unnamed rows and columns, which
-        pandas numbers 0, 1, 2, ..., bring nothing either.
-
-    Returns
-    -------
-    dict of str to ndarray
-        Of the sides that have names.
-
-    Raises
-    ------
-    ValueError
-        If a name is missing or is there twice; if two tables name the same places differently, or
-        the same samples in another order; if the axes of a DataArray are exchanged.
-    """
-    first: dict[str, tuple[str, pd.Index]] = {}
-    coords: list[tuple[str, Coords]] = []
-    for argument, (value, axes) in tables.items():
-        _check_order(value, axes, argument)
-        for axis, label in enumerate(axes):
-            index = _index_along(value, axis)
-            if index is None:
-                continue
-            if label not in SIDES:
-                _check_aligned(argument, index, *first.setdefault(label, (argument, index)))
-            elif not _is_numbered(index):
-                names = as_names(np.asarray(index), label, argument)
-                coords.append((argument, {label: names}))
-    return agreed(coords)
-
-
-def names_of_layers(weights: Sequence[Any], argument: str = "weights") -> Coords:
-    """Return the names that layers bring along, as `names_of`."""
-    ends = ["input", *(f"hidden_{j}" for j in range(1, len(weights))), "output"]
-    tables = {
-        f"{argument}[{j}]": (layer, (ends[j + 1], ends[j])) for j, layer in enumerate(weights)
-    }
-    return names_of(**tables)
-
-
-def _check_order(value: Any, axes: Sequence[str], argument: str) -> None:
-    """Raise if the dimensions of a DataArray are called as axes at another place are."""
-    if not is_dataarray(value):
-        return
-    for dim, axis in zip(value.dims, axes, strict=False):
-        if dim != axis and dim in axes:
-            raise ValueError(
-                f"{argument}: expected the dimensions ({', '.join(axes)}) in this order, got "
-                f"{tuple(value.dims)}; use .transpose, or .to_numpy() if only their names are wrong"
-            )
-
-
-def _index_along(value: Any, axis: int) -> "pd.Index | None":
-    """Return what a table calls the places along an axis; None if it says nothing."""
-    if is_pandas(value):
-        if axis < value.ndim:
-            found: pd.Index = value.axes[axis]
-            return found
-        return _single(value.name)
-    if not is_dataarray(value):
-        return None
-    if axis >= value.ndim:
-        return _single(value.name)
-    dim = value.dims[axis]
-    return value.coords[dim].to_index() if dim in value.coords else None
-
-
-def _single(name: Any) -> "pd.Index | None":
-    """Return the name of a vector, which stands for one column."""
-    import pandas as pd
-
-    return None if name is None else pd.Index(_of_objects([name]), tupleize_cols=False)
-
-
-def _is_numbered(index: "pd.Index") -> bool:
-    """Whether an index says no more than which place is which."""
-    return getattr(index.dtype, "kind", "O") in "iu" and np.array_equal(
-        index.to_numpy(), np.arange(len(index))
-    )
-
-
-def _check_aligned(argument: str, index: "pd.Index", first: str, expected: "pd.Index") -> None:
-    """Raise if rows that belong together are called differently, unless one side only counts."""
-    if index.equals(expected):
-        return
-    is_counted = _is_numbered(index) or _is_numbered(expected)
-    if is_counted and not index.symmetric_difference(expected, sort=False).empty:
-        return
-    raise ValueError(
-        f"{argument}: expected the index of {first}, {shown(np.asarray(expected))}, as rows belong "
-        f"together by position, got {shown(np.asarray(index))}; align them, or use .to_numpy()"
-    )
 
 
 def as_names(values: Names, side: str, argument: str) -> Names:
@@ -343,7 +239,7 @@ def is_same(names: Names, others: Names) -> bool:
 
 def shown(names: Names) -> str:
     """Return a few names for a message."""
-    few = ", ".join(text_of(name) for name in names[:_FEW])
+    few = ", ".join(shortened(text_of(name), _LONGEST) for name in names[:_FEW])
     return f"[{few}{', ...' if names.size > _FEW else ''}]"
 
 
@@ -381,7 +277,7 @@ def as_coordinates(coords: Mapping[str, Names]) -> dict[str, tuple[str, Names, d
 
 def without_names(data: "xr.Dataset") -> "xr.Dataset":
     """Return the data without them."""
-    return data.drop_vars(SIDES, errors="ignore")
+    return data.drop_vars(list(SIDES), errors="ignore")
 
 
 def recorded_names(data: "xr.Dataset") -> Coords:

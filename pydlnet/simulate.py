@@ -15,12 +15,13 @@ from .interruption import ending_with_sigterm
 from .keeping import Keeper
 from .loop import Loop, Setup
 from .methods import Method
-from .names import Coords, agreed, names_of_layers, recorded_names
+from .names import Coords, agreed, recorded_names
 from .problems import Problem
 from .quantities import ON_FULL_LAYERS
 from .recording import Record, Stop
 from .step_loop import StepLoop
 from .storage import require_zarr
+from .tables import names_of_layers
 from .times import ExplicitTimes
 from .trajectory import State, Trajectory
 

@@ -103,6 +103,25 @@ def test_data_arrays_bring_their_coordinates():
     assert names_of_problem(loss) == expected
 
 
+class Table:
+    """A table of a library that follows pandas, whose indexes are arrays of its own."""
+
+    iloc, ndim = None, 2
+
+    def __init__(self, frame):
+        self.axes = [np.asarray(axis) for axis in frame.axes]
+        self._frame = frame
+
+    def __array__(self, dtype=None, copy=None):
+        return self._frame.to_numpy()
+
+
+def test_tables_of_other_libraries_bring_their_columns():
+    problem = dln.Regression(Table(FEATURES), OUTPUTS)
+    assert problem.coords["input"].tolist() == list(FEATURES.columns)
+    np.testing.assert_array_equal(problem.inputs, FEATURES)
+
+
 def test_whitened_data_keeps_its_names():
     problem = dln.whiten(FEATURES, OUTPUTS).problem
     assert names_of_problem(problem) == {"output": ["price", "size"], "input": ["age", "bmi", "bp"]}

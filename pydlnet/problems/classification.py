@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _core
 from .._arrays import as_numpy
 from .._validation import FloatArray, IndexArray, as_matrix
-from ..names import Coords, as_names, is_missing, names_of
+from ..names import Coords, as_names, is_missing, of_objects
+from ..tables import names_of
 from .base import Problem, as_reduction
 
 
@@ -74,7 +75,7 @@ class Classification(Problem):
             shape=(len(classes), samples.shape[1]),
             n_samples=samples.shape[0],
             _coords={
-                "output": as_names(_as_objects(classes), "output", "labels"),
+                "output": as_names(of_objects(classes), "output", "labels"),
                 **names_of(inputs=(inputs, ("sample", "input")), labels=(labels, ("sample",))),
             },
         )
@@ -151,13 +152,6 @@ def _check_labels(array: NDArray[Any], n_samples: int, missing: NDArray[np.bool_
         )
     if missing.any():
         raise ValueError(f"labels[{int(np.argmax(missing))}]: expected a label, got a missing one")
-
-
-def _as_objects(classes: tuple[Any, ...]) -> NDArray[Any]:
-    array = np.empty(len(classes), dtype=object)
-    for code, label in enumerate(classes):  # one by one, as a tuple is a label, too
-        array[code] = label
-    return array
 
 
 def _plain(value: Any) -> Any:

@@ -17,7 +17,7 @@ from .._validation import (
     as_rng,
     as_shape,
 )
-from ..names import names_of
+from ..tables import names_of
 from .base import HeldOut, Problem, as_ground_truth, as_reduction
 from .low_rank import draw_low_rank
 

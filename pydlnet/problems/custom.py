@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _core
 from .._arrays import as_numpy
 from .._validation import as_real, as_shape, function_name
-from ..names import names_of
+from ..tables import names_of
 from .base import Problem, as_ground_truth
 
 LossFunction = Callable[[NDArray[Any]], tuple[float, ArrayLike]]

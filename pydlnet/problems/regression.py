@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _core
 from .._validation import FloatArray, as_array, as_matrix, as_real
-from ..names import names_of
+from ..tables import names_of
 from .base import Problem, as_ground_truth, as_reduction, check_single_range
 
 

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _core
 from .._validation import FloatArray, as_array, as_count, as_rng, as_shape
-from ..names import names_of
+from ..tables import names_of
 from .base import Problem, as_ground_truth, as_reduction
 from .low_rank import draw_low_rank
 

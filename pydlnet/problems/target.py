@@ -6,7 +6,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _core
 from .._validation import FloatArray, as_matrix
-from ..names import names_of
+from ..tables import names_of
 from .base import Problem
 
 

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from .. import _core
 from .._display import as_table, brief
 from .._validation import FloatArray, as_matrix, freeze
-from ..names import names_of
+from ..tables import names_of
 from .regression import as_outputs
 from .target import TargetMatrix
 
