@@ -261,9 +261,8 @@ def shortened(text: str, longest: int) -> str:
 
 def with_names(data: "xr.Dataset", coords: Mapping[str, Names]) -> "xr.Dataset":
     """Return the data with names on every variable over a side that has them."""
-    return data.assign_coords(
-        as_coordinates({side: names for side, names in coords.items() if side in data.dims})
-    )
+    theirs = {side: names for side, names in coords.items() if side in data.dims}
+    return data.assign_coords(as_coordinates(theirs)) if theirs else data
 
 
 def as_coordinates(coords: Mapping[str, Names]) -> dict[str, tuple[str, Names, dict[str, str]]]:
@@ -277,7 +276,8 @@ def as_coordinates(coords: Mapping[str, Names]) -> dict[str, tuple[str, Names, d
 
 def without_names(data: "xr.Dataset") -> "xr.Dataset":
     """Return the data without them."""
-    return data.drop_vars(list(SIDES), errors="ignore")
+    theirs = [side for side in SIDES if side in data.coords]
+    return data.drop_vars(theirs) if theirs else data
 
 
 def recorded_names(data: "xr.Dataset") -> Coords:
