@@ -165,8 +165,8 @@ def _picture(path: Path, view: View | None, console: Console) -> Group:
     )
     is_plain = not console.encoding.lower().startswith("utf")
     if console.width < _NARROW:
-        line = sparkline(view.losses, console.width, is_plain=is_plain)
-        return Group(title, *map(Text, _facts(view)), Text(line, "cyan"))
+        curve = Text(sparkline(view.losses, console.width, is_plain=is_plain), "cyan")
+        return Group(title, *map(Text, _facts(view)), curve)
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
