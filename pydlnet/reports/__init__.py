@@ -65,6 +65,8 @@ def report(
         that of the run.
     FileNotFoundError
         If there is nothing at the path, or no folder to write to.
+    OSError
+        If the page cannot be written; what was there before stays.
     ImportError
         If Bokeh is not installed (extra ``report``).
 
@@ -191,7 +193,11 @@ def _title(shown: Source, path: Path | None) -> str:
 
 def _write(page: str, target: Path) -> None:
     """Write the page beside its place and move it there: complete, or not there."""
-    with tempfile.TemporaryDirectory(prefix=".pydlnet-", dir=target.parent) as folder:
-        draft = Path(folder) / target.name
-        draft.write_text(page, encoding="utf-8")
-        os.replace(draft, target)
+    try:
+        with tempfile.TemporaryDirectory(prefix=".pydlnet-", dir=target.parent) as folder:
+            draft = Path(folder) / target.name
+            # Names of files need not be UTF-8, and are shown.
+            draft.write_text(page, encoding="utf-8", errors="replace")
+            os.replace(draft, target)
+    except OSError as error:
+        raise OSError(f"output: cannot write {target}: {error.strerror or error}") from None

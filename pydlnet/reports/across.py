@@ -63,4 +63,6 @@ def across_of(data: xr.Dataset) -> Across:
     """Return the axis of a run or an ensemble: the time of a flow, else the steps."""
     method: Mapping[str, Any] = json.loads(data.attrs.get("method", "{}"))
     name = "time" if method.get("kind") == "GradientFlow" else "step"
+    if not data.sizes["step"]:
+        raise ValueError("source: expected at least one record, got none")
     return Across(data[name].values, name)

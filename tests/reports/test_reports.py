@@ -2,8 +2,12 @@
 
 import ast
 import builtins
+import dataclasses
+import errno
 import html
+import os
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -268,6 +272,33 @@ def test_what_is_refused(tmp_path):
     with pytest.raises(ValueError, match="text"):
         dln.report(tmp_path / "text.nc", tmp_path / "page.html")
     assert list(tmp_path.glob("*.html")) == []
+
+
+def test_a_page_that_cannot_be_written_leaves_what_was_there(tmp_path, monkeypatch):
+    path = tmp_path / "page.html"
+    path.write_text("before")
+
+    def fail(*arguments, **keywords):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", fail)
+    with pytest.raises(OSError, match=r"output: cannot write .*page\.html: No space left"):
+        dln.report(run(), path)
+    assert path.read_bytes() == b"before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_names_of_files_that_are_no_text_are_shown(tmp_path):
+    path = tmp_path / os.fsdecode(b"run\xff.nc")
+    run().save(path)
+    assert "<h1>run?.nc</h1>" in page_of(tmp_path, path)
+
+
+def test_no_records(tmp_path):
+    trajectory = run()
+    none = dataclasses.replace(trajectory, data=trajectory.data.isel(step=slice(0, 0)))
+    with pytest.raises(ValueError, match="source: expected at least one record"):
+        dln.report(none, tmp_path / "page.html")
 
 
 def test_without_bokeh(tmp_path, monkeypatch):
