@@ -1,8 +1,8 @@
 """The loss of a chain of layers and its derivatives inside JAX programs; needs the extra ``jax``.
 
-Lists of layers are pytrees as they are. The core is called back from the program that XLA compiles
-(`jax.pure_callback`). Loading this module sets ``jax_cpu_enable_async_dispatch`` to False, which
-JAX looks at when it is first used: load it before that, or large layers may hang.
+Lists of layers are pytrees as they are. The core is called back from the program that XLA compiles,
+and reads and writes XLA's own memory (`jax.experimental.buffer_callback`, on XLA's foreign-function
+interface). Programs on other devices than the CPU copy to and from it (`jax.pure_callback`).
 """
 
 from collections.abc import Callable, Sequence
@@ -15,17 +15,13 @@ from numpy.typing import NDArray
 try:
     import jax
     import jax.numpy as jnp
+    from jax.experimental.buffer_callback import buffer_callback
 except ModuleNotFoundError as error:
     raise ImportError('pydlnet.jax needs JAX: pip install "pydlnet[jax]"', name="jax") from error
 
 from . import _core
 from .chain import hessian_product
 from .problems import Problem
-
-# What is called back gets arguments that XLA's threads copy, as many as there are processors.
-# Programs that run there at the same time may occupy them all, and wait for the copy for ever:
-# JAX's issues 24255 and 25861.
-jax.config.update("jax_cpu_enable_async_dispatch", False)  # type: ignore[no-untyped-call]
 
 __all__ = ["chain_value", "chain_value_and_gradients"]
 
@@ -62,8 +58,8 @@ def chain_value_and_gradients(
     Numbers that are not finite give results that are not. The derivative is that of
     `chain_value`, with `pydlnet.chain.hessian_product` for the gradients.
 
-    What XLA compiles itself is faster, and so is `pydlnet.run`: this is for what needs both JAX and
-    a problem of this package.
+    What XLA compiles itself is as fast, and `pydlnet.run` is faster: this is for what needs both
+    JAX and a problem of this package.
 
     Examples
     --------
@@ -201,17 +197,31 @@ def _call(
 ) -> list[jax.Array]:
     """Call back a function of matrices, which is called once for each member of a batch."""
 
-    def for_batch(*arrays: jax.Array) -> tuple[NDArray[Any], ...]:
+    def fill(_context: Any, results: Sequence[Any], *arrays: Any) -> None:
         stacks = [np.asarray(array) for array in arrays]
-        batch = stacks[0].shape[:-2]
-        results = tuple(np.empty(batch + shape.shape, shape.dtype) for shape in shapes)
-        for member in np.ndindex(batch):
+        targets = [np.asarray(result) for result in results]
+        for member in np.ndindex(stacks[0].shape[:-2]):
             values = function([np.ascontiguousarray(stack[member]) for stack in stacks])
-            for result, value in zip(results, values, strict=True):
-                result[member] = value
+            for target, value in zip(targets, values, strict=True):
+                target[member] = value
+
+    def copied(*arrays: jax.Array) -> tuple[NDArray[Any], ...]:
+        batch = arrays[0].shape[:-2]
+        results = tuple(np.empty(batch + shape.shape, shape.dtype) for shape in shapes)
+        fill(None, results, *arrays)
         return results
 
-    return list(jax.pure_callback(for_batch, shapes, *matrices, vmap_method="broadcast_all"))
+    # On the CPU `pure_callback` would wait for copies that XLA's threads make, as many as there are
+    # processors. Programs that run there at the same time may occupy them all and wait for the
+    # copies for ever: JAX's issues 24255 and 25861.
+    method = "broadcast_all"
+    return list(
+        jax.lax.platform_dependent(
+            *matrices,
+            cpu=buffer_callback(fill, shapes, vmap_method=method),
+            default=partial(jax.pure_callback, copied, shapes, vmap_method=method),
+        )
+    )
 
 
 # What is called back must not raise, so layers that are not finite go where they lead.

@@ -1,8 +1,7 @@
 """JAX: the core called back from compiled programs, against JAX's own derivatives."""
 
 import doctest
-import subprocess
-import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import jax.numpy as jnp
@@ -198,25 +197,66 @@ def test_a_loss_without_second_derivative_says_so():
         jax.hessian(dln.jax.chain_value)(weights, problem)
 
 
-# On one processor XLA has one thread for its programs and for what they wait for.
+def test_programs_on_other_devices_get_copies(monkeypatch, dtype):
+    monkeypatch.setattr(
+        jax.lax, "platform_dependent", lambda *matrices, cpu, default: default(*matrices)
+    )
+    problem, loss = PROBLEMS[0]
+    weights = [jnp.asarray(layer) for layer in network(WIDTHS, dtype=dtype)]
+    batch = [jnp.stack([layer, 2 * layer]) for layer in weights]
+    mapped = jax.vmap(jax.value_and_grad(lambda w: dln.jax.chain_value(w, problem)))
+    compare(jax.jit(mapped)(batch), jax.vmap(jax.value_and_grad(definition(loss)))(batch), dtype)
+
+
+# On one processor XLA has one thread for its programs and for what they wait for, whatever JAX is
+# told after its first use; four devices may take every thread of several.
 LARGE = """
 import os
-os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-import jax, jax.numpy as jnp, numpy as np, pydlnet as dln, pydlnet.jax
+import jax, jax.numpy as jnp, numpy as np, pydlnet as dln
+if {in_turn}:
+    os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+    jnp.ones(3).block_until_ready()
+dln.jax
 problem = dln.TargetMatrix(np.eye(300))
+value_and_gradients = jax.value_and_grad(lambda w: dln.jax.chain_value(w, problem))
+"""
+IN_TURN = """
+step = jax.jit(value_and_gradients)
 weights = [jnp.eye(300) * 0.5 for _ in range(3)]
-step = jax.jit(jax.value_and_grad(lambda w: dln.jax.chain_value(w, problem)))
 for _ in range(20):
     value, gradients = step([w * 1.0 for w in weights])
 print(float(value))
 """
+AT_ONCE = """
+weights = [jnp.stack([jnp.eye(300) * 0.5] * 4) for _ in range(3)]
+for _ in range(5):
+    values, gradients = jax.pmap(value_and_gradients)(weights)
+assert values.shape == (4,)
+print(float(values[3]))
+"""
 
 
-def test_large_layers_on_one_processor_do_not_wait_for_themselves():
-    result = subprocess.run(
-        [sys.executable, "-c", LARGE], capture_output=True, text=True, timeout=120, check=True
-    )
-    assert float(result.stdout) == pytest.approx(300 * (1 - 0.125) ** 2 / 2)
+@pytest.mark.parametrize("in_turn", [True, False])
+def test_large_layers_do_not_wait_for_themselves(isolated, in_turn):
+    code = LARGE.format(in_turn=in_turn) + (IN_TURN if in_turn else AT_ONCE)
+    result = isolated(code, XLA_FLAGS="--xla_force_host_platform_device_count=4")
+    assert float(result.stdout) == pytest.approx(300 * (1 - 0.125) ** 2 / 2), result.stderr
+
+
+def test_threads_do_not_disturb_each_other():
+    problem, _ = PROBLEMS[0]
+    function = jax.jit(jax.value_and_grad(lambda w: dln.jax.chain_value(w, problem)))
+    networks = [network(WIDTHS, seed=seed, dtype=np.float32) for seed in range(8)]
+    expected = [function(weights) for weights in networks]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(function, networks * 20))
+    assert jax.tree.all(jax.tree.map(np.array_equal, found, expected * 20))
+
+
+def test_the_settings_of_jax_stay_as_they_are(isolated):
+    code = "import jax; before = dict(jax.config.values); import pydlnet; pydlnet.jax.chain_value"
+    result = isolated(code + "; assert jax.config.values == before")
+    assert result.returncode == 0, result.stderr
 
 
 def test_a_missing_library_is_named_with_its_extra(isolated):
