@@ -24,12 +24,13 @@ class Variable:
     dims : tuple of str
         Dimensions, `step` first.
     long_name : str
-        What it is: its name in words, and after a comma how it is defined. Pictures are labelled
-        with the name.
+        What it is, in a few words: pictures are labelled with it.
     units : str
         "1" when dimensionless.
     reference : str
         Where the definition comes from.
+    definition : str
+        How it is defined, where that takes a formula or further words.
     """
 
     name: str
@@ -37,45 +38,61 @@ class Variable:
     long_name: str
     units: str = "1"
     reference: str = "definition"
+    definition: str = ""
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """Attributes of the variable in a dataset."""
+        words = {"long_name": self.long_name, "units": self.units, "reference": self.reference}
+        return words | ({"definition": self.definition} if self.definition else {})
 
 
-def _variable(name: str, *dims: str, long_name: str, reference: str = "definition") -> Variable:
-    return Variable(name, ("step", *dims), long_name, reference=reference)
+def _variable(
+    name: str, *dims: str, long_name: str, definition: str = "", reference: str = "definition"
+) -> Variable:
+    return Variable(name, ("step", *dims), long_name, reference=reference, definition=definition)
 
 
 # In the order of the dataset. The variables of `weights` depend on the depth: see `variables`.
 QUANTITIES: dict[str, tuple[Variable, ...]] = {
-    "loss": (_variable("loss", long_name="loss l(W), without weight decay"),),
+    "loss": (_variable("loss", long_name="loss", definition="l(W), without weight decay"),),
     "reconstruction_error": (
         _variable(
             "reconstruction_error",
-            long_name="reconstruction error, the mean over all entries of (W - ground truth)^2",
+            long_name="reconstruction error",
+            definition="mean over all entries of (W - ground truth)^2",
             reference=_ARORA_2019,
         ),
     ),
     "held_out_error": (
         _variable(
-            "held_out_error", long_name="held-out error, the mean square over the entries held out"
+            "held_out_error",
+            long_name="held-out error",
+            definition="mean square over the entries held out",
         ),
     ),
     "gradient_norm": (
         _variable(
             "gradient_norm",
-            long_name="gradient norm in all layers, (sum_j ||dl/dW_j||_F^2)^(1/2)",
+            long_name="gradient norm in all layers",
+            definition="(sum_j ||dl/dW_j||_F^2)^(1/2)",
         ),
     ),
     "learning_rate": (
-        _variable("learning_rate", long_name="learning rate of the update that leaves this step"),
+        _variable(
+            "learning_rate",
+            long_name="learning rate",
+            definition="that of the update that leaves this step",
+        ),
     ),
-    "singular_values": (
-        _variable("singular_value", "mode", long_name="singular values of the end-to-end matrix W"),
-    ),
+    "singular_values": (_variable("singular_value", "mode", long_name="singular values of W"),),
     "singular_vectors": (
         _variable(
             "left_singular_vector",
             "output",
             "mode",
-            long_name="left singular vectors of W, largest entry positive",
+            long_name="left singular vectors of W",
+            definition="the largest entry positive",
         ),
         _variable(
             "right_singular_vector", "input", "mode", long_name="right singular vectors of W"
@@ -84,56 +101,77 @@ QUANTITIES: dict[str, tuple[Variable, ...]] = {
     "effective_rank": (
         _variable(
             "effective_rank",
-            long_name="effective rank of W, exp of the entropy of its normalised singular values",
+            long_name="effective rank of W",
+            definition="exp of the entropy of its normalised singular values",
             reference="Roy & Vetterli 2007",
         ),
     ),
     "stable_rank": (
         _variable(
             "stable_rank",
-            long_name="stable rank of W, ||W||_F^2 / ||W||_2^2",
+            long_name="stable rank of W",
+            definition="||W||_F^2 / ||W||_2^2",
             reference="Rudelson & Vershynin 2007, arXiv:math/0503442",
         ),
     ),
     "nuclear_norm": (
-        _variable("nuclear_norm", long_name="nuclear norm of W, the sum of its singular values"),
+        _variable(
+            "nuclear_norm",
+            long_name="nuclear norm of W",
+            definition="sum of its singular values",
+        ),
     ),
     "imbalance": (
         _variable(
             "imbalance",
             "pair",
-            long_name="imbalance of neighbouring layers, ||W_{j+1}^T W_{j+1} - W_j W_j^T||_F",
+            long_name="imbalance of neighbouring layers",
+            definition="||W_{j+1}^T W_{j+1} - W_j W_j^T||_F",
             reference="Arora, Cohen & Hazan 2018, arXiv:1802.06509; "
             "Du, Hu & Lee 2018, arXiv:1806.00900",
         ),
     ),
     "layer_norms": (
-        _variable("layer_norm", "layer", long_name="Frobenius norm of each layer, ||W_j||_F"),
+        _variable(
+            "layer_norm",
+            "layer",
+            long_name="Frobenius norm of each layer",
+            definition="||W_j||_F",
+        ),
     ),
     "layer_singular_values": (
         _variable(
             "layer_singular_value",
             "layer",
             "layer_mode",
-            long_name="singular values of each layer, NaN beyond a layer's own",
+            long_name="singular values of each layer",
+            definition="NaN beyond a layer's own",
         ),
     ),
     "end_to_end": (
-        _variable("end_to_end", "output", "input", long_name="end-to-end matrix W = W_N ... W_1"),
+        _variable(
+            "end_to_end",
+            "output",
+            "input",
+            long_name="end-to-end matrix W",
+            definition="W = W_N ... W_1",
+        ),
     ),
     "weights": (),
     "alignment": (
         _variable(
             "alignment",
             "mode",
-            long_name="gradient along the singular modes of W, u_r^T grad l(W) v_r",
+            long_name="gradient along the singular modes of W",
+            definition="u_r^T grad l(W) v_r",
             reference=_ARORA_2019,
         ),
     ),
     "sharpness": (
         _variable(
             "sharpness",
-            long_name="sharpness, the largest eigenvalue of the Hessian of the loss in all layers, "
+            long_name="sharpness",
+            definition="largest eigenvalue of the Hessian of the loss in all layers, "
             "without weight decay",
             reference="Cohen, Kaur, Li, Kolter & Talwalkar 2021, arXiv:2103.00065",
         ),
@@ -141,8 +179,8 @@ QUANTITIES: dict[str, tuple[Variable, ...]] = {
     "hessian_min": (
         _variable(
             "hessian_min",
-            long_name="smallest eigenvalue of the Hessian of the loss in all layers, "
-            "without weight decay",
+            long_name="smallest eigenvalue of the Hessian",
+            definition="of that of the loss in all layers, without weight decay",
         ),
     ),
 }

@@ -189,15 +189,7 @@ def to_dataset(
     if times is not None:
         coordinates["time"] = ("step", times, TIME_ATTRIBUTES)
     data = {
-        name: (
-            variable.dims,
-            arrays[name],
-            {
-                "long_name": variable.long_name,
-                "units": variable.units,
-                "reference": variable.reference,
-            },
-        )
+        name: (variable.dims, arrays[name], variable.attributes)
         for name, variable in variables.items()
     }
     return xr.Dataset(data, coordinates)

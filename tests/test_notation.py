@@ -16,13 +16,14 @@ import pydlnet as dln
 from pydlnet import notation
 from pydlnet.quantities import QUANTITIES
 
-LONG_NAMES = [variable.long_name for group in QUANTITIES.values() for variable in group]
+VARIABLES = [variable for group in QUANTITIES.values() for variable in group]
+TEXTS = [text for found in VARIABLES for text in (found.long_name, found.definition) if text]
 
 # What is left of a formula in plain text where nothing is done about it.
 ASCII = re.compile(r"\|\||\^|_[{A-Za-z0-9]|\bsum_|\bgrad l\b|\bdl/|\.\.\. W")
 
 
-@pytest.mark.parametrize("text", LONG_NAMES)
+@pytest.mark.parametrize("text", TEXTS)
 def test_no_formula_of_the_dataset_is_left_in_plain_text(text):
     outside = re.sub(r"\$.*?\$", "", notation.as_mathtext(text))
     assert not ASCII.search(outside), outside
@@ -30,7 +31,7 @@ def test_no_formula_of_the_dataset_is_left_in_plain_text(text):
 
 
 def test_the_dataset_itself_stays_plain():
-    assert all(text.isascii() and "$" not in text and "<" not in text for text in LONG_NAMES)
+    assert all(text.isascii() and "$" not in text and "<" not in text for text in TEXTS)
 
 
 @pytest.mark.parametrize("plain", notation._FORMULAS)
@@ -120,9 +121,11 @@ def test_labels_of_pictures_are_drawn(tmp_path, fontset):
         n_steps=20,
         record=dln.Record(names),
     )
+    for variable in found.data.values():
+        variable.attrs["long_name"] = variable.attrs["definition"]
     with rc_context({"mathtext.fontset": fontset}):
-        for name in names:
-            axes = dln.plot.quantity(found, name)
+        for name in found.data:
+            axes = dln.plot.quantity(found.data, name)
             axes.figure.savefig(tmp_path / f"{name}.png")
             label = axes.get_ylabel()
             assert "$" in label

@@ -6,7 +6,6 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 import pydlnet as dln
-from pydlnet.notation import as_mathtext
 
 STEPS = np.array([0, 1, 10, 100])
 
@@ -230,7 +229,7 @@ def test_a_quantity_is_drawn_as_it_was_recorded_and_named_by_the_data(name):
     data = recorded_run().data
     axes = dln.plot.quantity(data, name)
     np.testing.assert_array_equal(axes.lines[0].get_ydata(), data[name])
-    assert one_line(axes.get_ylabel()) == as_mathtext(data[name].attrs["long_name"])
+    assert one_line(axes.get_ylabel()) == data[name].attrs["long_name"]
     assert axes.get_xlabel() == data["step"].attrs["long_name"]
     assert axes.get_yscale() == ("linear" if name == "effective_rank" else "log")
     assert axes.get_legend() is None
@@ -252,7 +251,7 @@ def test_layers_have_a_line_and_a_name_each(draw, name, labels, scale):
     assert [text.get_text() for text in axes.get_legend().get_texts()] == labels
     assert len({(line.get_color(), line.get_linestyle()) for line in axes.lines}) == len(labels)
     assert axes.get_yscale() == scale
-    assert one_line(axes.get_ylabel()) == as_mathtext(found.data[name].attrs["long_name"])
+    assert one_line(axes.get_ylabel()) == found.data[name].attrs["long_name"]
 
 
 def test_a_single_layer_has_no_neighbour():

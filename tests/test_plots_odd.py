@@ -57,9 +57,9 @@ def test_a_long_word_is_broken():
 
 
 def test_formulas_stay_on_a_line():
-    norm = "||W_{j+1}^T W_{j+1} - W_j W_j^T||_F"
+    norm = "||A_1 B_1 - B_1 A_1||_F"
     axes = dln.plot.loss(recorded([1.0, 0.5], long_name=f"the imbalance {norm} of some layers"))
-    assert norm in axes.get_ylabel().split("\n")
+    assert any(norm in line for line in axes.get_ylabel().split("\n"))
     mathematics = r"$\sigma_1 + \sigma_2$"
     axes = dln.plot.loss(recorded([1.0, 0.5], long_name=f"{'words ' * 7}{mathematics}"))
     assert any(line.endswith(mathematics) for line in axes.get_ylabel().split("\n"))

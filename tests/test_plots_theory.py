@@ -45,7 +45,7 @@ def test_the_loss_is_drawn_over_every_curve_that_applies():
     assert len(axes.get_legend().get_texts()) == 4
     assert len({(line.get_color(), line.get_linestyle()) for line in axes.lines}) == 4
     assert axes.get_yscale() == "log"
-    assert axes.get_ylabel() == r"loss $\ell(W)$, without weight decay"
+    assert axes.get_ylabel() == found.data["loss"].attrs["long_name"]
 
 
 def test_the_bound_of_the_certificate():

@@ -28,7 +28,7 @@ def test_recorded_values_are_the_direct_ones(kind, method):
         assert float(data.sharpness) == found.largest
         assert float(data.hessian_min) == found.smallest
     assert trajectory.data.sharpness.dims == ("step",)
-    assert "largest eigenvalue" in trajectory.data.sharpness.attrs["long_name"]
+    assert "largest eigenvalue" in trajectory.data.sharpness.attrs["definition"]
     assert list(trajectory.data.data_vars)[-2:] == list(BOTH)
 
 

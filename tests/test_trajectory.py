@@ -67,6 +67,15 @@ def test_each_quantity_has_its_variables(quantity):
         assert variable.attrs["reference"]
 
 
+def test_a_long_name_is_a_name_and_a_formula_is_a_definition():
+    _, trajectory = completion_run(record=dln.Record(list(LAYOUT), every=5))
+    for name, variable in trajectory.data.data_vars.items():
+        assert not set(variable.attrs["long_name"]) & set("|^_="), name
+    imbalance = trajectory.data.imbalance.attrs
+    assert imbalance["definition"] == "||W_{j+1}^T W_{j+1} - W_j W_j^T||_F"
+    assert "definition" not in trajectory.data.W1.attrs
+
+
 def test_coordinates():
     _, trajectory = completion_run(record=dln.Record(list(LAYOUT), every=5))
     data = trajectory.data

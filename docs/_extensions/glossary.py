@@ -36,7 +36,8 @@ def _variables() -> Iterator[tuple[str, Variable]]:
 
 
 def _described(name: str, variable: Variable) -> nodes.row:
-    meaning = nodes.raw("", as_html(variable.long_name), format="html")
+    words = ": ".join(filter(None, [variable.long_name, variable.definition]))
+    meaning = nodes.raw("", as_html(words), format="html")
     source = nodes.emphasis("", f" ({variable.reference})")
     return _row(
         [nodes.literal("", name)],

@@ -81,12 +81,14 @@ def left_out(data: xr.Dataset, *dims: str) -> list[str]:
 
 
 def heading_of(array: xr.DataArray) -> str:
-    """Return a name and what it means."""
+    """Return a name, what it means and how it is defined."""
     name = str(array.name)
     meaning = str(array.attrs.get("long_name", "")) or name
+    definition = str(array.attrs.get("definition", ""))
     units = str(array.attrs.get("units", "1"))
     is_named = meaning.replace("-", " ").startswith(name.replace("_", " "))
     text = meaning if is_named else f"{name}: {meaning}"
+    text = f"{text}: {definition}" if definition else text
     return text if units == "1" else f"{text} [{units}]"
 
 
