@@ -76,6 +76,8 @@ def load(path: Path, settings: Sequence[str] = (), also: Sequence[str] = ()) -> 
     for setting in settings:
         _apply(tables, setting)
     known = (*SECTIONS, *also)
+    if "grid" in tables and "grid" not in also:
+        raise ValueError(f"{path.name}: has a section [grid]: it is a file for pydlnet sweep")
     check_keys(tables, ("data", "gas", *known), where=path.name, kind="section or key")
     sections = {name: _section(tables, name) for name in known}
     missing = [name for name in _REQUIRED if not sections[name]]

@@ -22,7 +22,7 @@ from pydlnet.sweeps.definition import Definition
 from pydlnet.sweeps.functions import as_swept
 from pydlnet.sweeps.grid import as_grid
 
-from .build import build
+from .build import build, draws
 from .completion import BACKENDS
 from .config import SECTIONS, Config, check_keys, load
 from .sweep_point import Data, data_of, put, run_point
@@ -86,6 +86,8 @@ def sweep_file(
         )
     plan.check()
     say(f"{plan.describe()}, in {plan.folder}")
+    if plan.draws_problems():
+        say("problem: drawn anew at every point; with rng = 0 in [problem] all have the same")
     try:
         with _workers(**workers) as keywords, _warnings_as_lines():
             result = plan.launch(recompute=recompute, shard=part, **keywords)
@@ -158,6 +160,12 @@ class _Plan:
         sizes = [f"{name} {len(values)}" for name, values in self._grid.items()]
         total = int(np.prod([len(values) for values in self._grid.values()], dtype=object))
         return f"{total:,} points: {' x '.join(sizes)}"
+
+    def draws_problems(self) -> bool:
+        """Say whether every point has a problem of its own, though nobody asked for that."""
+        return "problem.rng" not in self._keys.values() and draws(
+            "problem", self._sections["problem"]
+        )
 
     def launch(self, **keywords: Any) -> dln.Sweep:
         """Compute what is missing."""

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 import pydlnet as dln
 
 from .text import describe, number, say, table
@@ -12,6 +14,7 @@ __all__ = ["counts", "list_points", "show_failures", "show_sweep"]
 
 _FAILURES = 5
 _VALUES = 8
+_POINTS = 60
 
 
 def show_sweep(sweep: dln.Sweep) -> None:
@@ -23,6 +26,8 @@ def show_sweep(sweep: dln.Sweep) -> None:
     rows.append(("status", ", ".join(f"{n} {end}" for end, n in ends.most_common())))
     rows.append(("results", ", ".join(_variables(data))))
     say(describe(rows))
+    if len(sweep) <= _POINTS and (results := _results(data)):
+        say(f"\n{results}")
     show_failures(sweep)
 
 
@@ -38,10 +43,35 @@ def _variables(data: Any) -> Iterator[str]:
         yield f"{name} ({', '.join(own)})" if own else str(name)
 
 
-def _parameters(data: Any, sweep: dln.Sweep) -> list[str]:
+def _results(data: Any) -> str:
+    """Return what came out at every point, as far as it is a number."""
+    dims = data["status"].dims
     names = [
-        name for name in data.coords if data[name].attrs.get("long_name") == f"parameter {name}"
+        str(name)
+        for name, array in data.data_vars.items()
+        if array.dims == dims and array.dtype.kind in "biuf" and name != "last_step"
     ]
+    if not names:
+        return ""
+    rows = []
+    for place in np.ndindex(data["status"].shape):
+        point = data.isel(dict(zip(dims, place, strict=True)))
+        parameters = [_value(point[name].item()) for name in _names(data)]
+        ends = [str(point["status"].item())]
+        if "last_step" in data:
+            ends.append(number(float(point["last_step"])))
+        rows.append([*parameters, *ends, *(number(float(point[name])) for name in names)])
+    ends = ["status", *(["last_step"] if "last_step" in data else [])]
+    return table([*_names(data), *ends, *names], rows)
+
+
+def _names(data: Any) -> list[str]:
+    coords = data.coords
+    return [n for n in coords if data[n].attrs.get("long_name") == f"parameter {n}"]
+
+
+def _parameters(data: Any, sweep: dln.Sweep) -> list[str]:
+    names = _names(data)
     return [f"{name} ({data[name].size}): {_values(data[name].values.tolist())}" for name in names]
 
 

@@ -53,6 +53,42 @@ def test_every_point_is_the_run_of_the_file(call, sweep_file):
             np.testing.assert_array_equal(member["singular_value"], alone["singular_value"])
 
 
+def test_what_came_out_is_shown_for_every_point(call, sweep_file):
+    assert call("sweep", sweep_file)[0] == 0
+    data = dln.open_sweep("out").data
+    lines = call("show", "out")[1].splitlines()
+    (first,) = (k for k, line in enumerate(lines) if line.split()[:2] == ["learning_rate", "depth"])
+    header, *rows = (line.split() for line in lines[first : first + 7])
+    for row in rows:
+        shown = dict(zip(header, row, strict=True))
+        point = data.sel(learning_rate=float(shown["learning_rate"]), depth=int(shown["depth"]))
+        assert shown["status"] == point.status.item()
+        assert int(shown["last_step"]) == point.last_step
+        np.testing.assert_allclose(float(shown["final_loss"]), point.final_loss, rtol=1e-3)
+    assert len({(row[0], row[1]) for row in rows}) == 6
+    # Too many to read.
+    many = f"grid.method.weight_decay={[k / 100 for k in range(11)]}"
+    assert call("sweep", sweep_file, "--set", many, "--set", "output.path=many")[0] == 0
+    assert "final_loss " not in call("show", "many")[1]
+
+
+def test_problems_that_differ_between_points_are_announced(call, write):
+    problem = '[problem]\nkind = "MatrixCompletion.synthetic"\nshape = [4, 3]\nrank = 1\n'
+    drawn = problem + "n_observed = 8\n" + BASIC[BASIC.index("[start]") :] + GRID
+    said = "problem: drawn anew at every point"
+    assert said in call("sweep", write(drawn))[1]
+    same = write(drawn.replace("rank = 1", "rank = 1\nrng = 0"))
+    assert said not in call("sweep", same, "--set", "output.path=same")[1]
+    asked = write(drawn.replace("start.depth", "problem.rng"))
+    assert said not in call("sweep", asked, "--set", "start.depth=2", "--set", "output.path=b")[1]
+
+
+def test_a_sweep_file_is_none_for_run(call, sweep_file):
+    code, _, err = call("run", sweep_file)
+    assert code == 2
+    assert "has a section [grid]: it is a file for pydlnet sweep" in err
+
+
 def test_a_folder_with_points_wants_a_word(call, sweep_file):
     assert call("sweep", sweep_file, "--shard", "1/2")[0] == 0
     code, _, err = call("sweep", sweep_file)
