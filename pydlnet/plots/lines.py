@@ -22,8 +22,13 @@ Place = dict[Hashable, int]
 # Lines among which a legend looks for a place.
 _LOOKED_THROUGH = 50
 
-# What counts from 1, as W_1 ... W_N do.
-_COUNTED: dict[Hashable, str] = {"layer": "layer {1}", "pair": "layers {1} and {2}"}
+# What counts from 1, as W_1 ... W_N and their singular values do.
+_COUNTED: dict[Hashable, str] = {
+    "layer": "layer {1}",
+    "pair": "layers {1} and {2}",
+    "mode": "mode {1}",
+    "layer_mode": "mode {1}",
+}
 
 
 def draw_lines(

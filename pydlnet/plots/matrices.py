@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.image import AxesImage
 
-__all__ = ["Panels", "end_to_end", "matrices_of", "names_in", "panels_of", "target_of"]
+__all__ = [
+    "Panels",
+    "end_to_end",
+    "is_recorded",
+    "matrices_of",
+    "names_in",
+    "panels_of",
+    "target_of",
+]
 
 
 def end_to_end(

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .. import chain
 from .._validation import FloatArray, IndexArray
 from ..names import Coords, recorded_names
+from ..plots.matrices import is_recorded, matrices_of
 from ..trajectory import Trajectory
 from .across import Across
 from .curves import new_figure
@@ -92,28 +91,16 @@ class Frames:
 def frames_of(trajectory: Trajectory) -> Frames | None:
     """Return the recorded end-to-end matrices that a page has room for; None if there are none."""
     data, widths = trajectory.data, trajectory.widths
-    layers = [f"W{j}" for j in range(1, len(widths))]
-    if "end_to_end" not in data and layers[0] not in data:
+    if not is_recorded(data):
         return None
     rows, columns = widths[-1], widths[0]
     block = max(1, -(-max(rows, columns) // MOST_PIXELS_A_SIDE))
     pixels = -(-rows // block) * -(-columns // block)
     limit = min(MOST_FRAMES, max(2, BYTES // (2 * pixels)))
     places = evenly(data.sizes["step"], limit)
-    picked = data.isel(step=places)
-    if "end_to_end" in data:
-        matrices = np.asarray(picked["end_to_end"].values, dtype=np.float64)
-    else:
-        records = zip(*(picked[name].values for name in layers), strict=True)
-        matrices = np.array([_product(record) for record in records], dtype=np.float64)
+    matrices = matrices_of(data.isel(step=places)).values.astype(np.float64)
     entries = np.array([_shrunk(matrix, block) for matrix in matrices])
     return Frames(places, entries, block, recorded_names(data))
-
-
-def _product(layers: tuple[NDArray[Any], ...]) -> NDArray[Any]:
-    if all(np.isfinite(layer).all() for layer in layers):
-        return chain.product(layers)
-    return np.full((len(layers[-1]), layers[0].shape[1]), np.nan)
 
 
 def _shrunk(matrix: FloatArray, block: int) -> FloatArray:

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from .._validation import FloatArray
+from ..plots.lines import name_of, places_of
 from .across import Across, across_of
 from .curves import COLORS, Band, Curve, plot_curves, shades
 from .of_run import as_facts, brief_method, brief_problem, short, versions
@@ -173,14 +174,13 @@ def _medians_alone(data: xr.Dataset, name: str, across: Across) -> list[Part]:
     flat = rows.reshape(*rows.shape[:2], -1)
     shown = min(MOST_MODES if array.ndim == 3 else MOST_LINES, flat.shape[2])
     own = ", ".join(map(str, array.dims[2:]))
+    places = places_of(array, ("run", "step"))
     curves = []
     for k, color in enumerate(shades(shown)):
         at, median, _, _ = _quantiles(data, flat[:, :, k], across)
         if len(median):
-            place = np.unravel_index(k, rows.shape[2:])
-            label = ", ".join(f"{d} {i + 1}" for d, i in zip(array.dims[2:], place, strict=True))
             picked = outline(median, POINTS // shown)
-            curves.append(Curve(label, at[picked], median[picked], color))
+            curves.append(Curve(name_of(array, places[k]), at[picked], median[picked], color))
     note = f"Medians over the members, dark to light over {own}"
     note += f"; the first {shown} of {flat.shape[2]}." if shown < flat.shape[2] else "."
     heading, which = heading_of(array), prefers_log(name)

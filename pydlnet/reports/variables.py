@@ -1,7 +1,7 @@
 """Which recorded variables are curves, and what is said about them."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +9,8 @@ import numpy as np
 import xarray as xr
 
 from .._validation import FloatArray
-from ..names import SIDES, text_of
 from ..plots.curves import ON_LOG_AXES
+from ..plots.lines import name_of, places_of
 from .across import Across
 from .curves import COLORS, Curve, shades
 from .thinning import outline
@@ -145,11 +145,12 @@ def as_curves(
     """
     room = Room() if room is None else room
     values, places = rows_of(array)
-    labels = list(_labels(array))
+    parts = places_of(array, ("step",))
     flat = values.reshape(len(values), -1)
     shown = [k for k in range(flat.shape[1]) if not np.isnan(flat[:, k]).all()][: room.lines]
     limit = max(POINTS_A_LINE, min(room.points, POINTS // max(1, len(shown))))
     colors = shades(len(shown)) if len(shown) > 1 else [COLORS[0]]
+    labels = {k: name_of(array, parts[k]) or str(array.name) for k in shown}
     curves = []
     for k, color in zip(shown, colors, strict=False):
         picked = outline(flat[:, k], limit)
@@ -172,15 +173,3 @@ def as_curves(
             "the lowest and the highest of their neighbours among them."
         )
     return curves, notes
-
-
-def _labels(array: xr.DataArray) -> Iterator[str]:
-    own = array.dims[1:]
-    if not own:
-        yield str(array.name)
-    names = {dim: array[dim].values for dim in own if dim in SIDES and dim in array.coords}
-    for index in np.ndindex(array.shape[1:]) if own else ():
-        yield ", ".join(
-            f"{dim} {text_of(names[dim][i])}" if dim in names else f"{dim} {i + 1}"
-            for dim, i in zip(own, index, strict=True)
-        )

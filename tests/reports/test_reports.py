@@ -22,7 +22,7 @@ from pydlnet.reports.matrices import frames_of
 from pydlnet.reports.of_ensemble import _quantiles
 from pydlnet.reports.repeat import python_of
 from pydlnet.reports.thinning import evenly, outline
-from pydlnet.reports.variables import prefers_log
+from pydlnet.reports.variables import as_curves, prefers_log
 
 TARGET = np.diag([1.2, 1.0])
 LIMIT = 5_000_000
@@ -94,6 +94,22 @@ def test_the_code_names_all_arguments_of_a_problem():
     code = python_of(trajectory, None)
     ast.parse(code)
     assert "dln.Regression(inputs, outputs, power=4.0, reduction='mean')" in code
+
+
+def test_lines_are_called_as_in_pictures():
+    values = np.arange(8.0).reshape(2, 2, 2)
+    data = xr.Dataset(
+        {"own": (("step", "layer", "gas"), values)},
+        coords={"step": [0, 1], "gas": ["ethanol", "ammonia"]},
+    )
+    curves, notes = as_curves(data["own"], Across(np.arange(2.0), "step"))
+    names = ["layer 1, gas ethanol", "layer 1, gas ammonia"]
+    names += ["layer 2, gas ethanol", "layer 2, gas ammonia"]
+    assert [curve.name for curve in curves] == names
+    np.testing.assert_array_equal([curve.values[0] for curve in curves], values[0].ravel())
+    assert notes == [f"4 lines, dark to light: {names[0]} to {names[-1]}."]
+    drawn = [line.get_label() for line in dln.plot.quantity(data, "own").lines]
+    assert drawn == names
 
 
 def test_a_running_store_is_shown(tmp_path):
