@@ -77,6 +77,14 @@ def test_values_of_parameters_are_written_as_they_are():
     assert [t.get_text() for t in axes.get_xticklabels()] == [r"\$x\$", " _y"]
 
 
+@pytest.mark.parametrize("argument", ["name", "x", "y", "over"])
+@pytest.mark.parametrize("value", [1, ["a"], {}, b"a"])
+def test_heat_maps_take_names(argument, value):
+    ends = xr.Dataset({"cost": (("a", "b"), np.ones((2, 2)))})
+    with pytest.raises(TypeError, match=f"{argument}: expected a name, got {type(value).__name__}"):
+        dln.plot.heat_map(ends, **{"name": "cost", argument: value})
+
+
 # -- Numbers --
 
 

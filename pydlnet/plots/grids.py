@@ -91,6 +91,7 @@ def heat_map(
     ('a', 'b')
     """
     data = dataset_of(sweep, "sweep")
+    _check_names(name=name, x=x, y=y, over=over)
     variable = _of_points(data, _default(data) if name is None else name)
     across, up = _parameters(variable, data, x, y, over)
     dims = (*up.dims, *across.dims, *([] if over is None else [over]))
@@ -114,6 +115,12 @@ def _default(data: xr.Dataset) -> str:
     """Return what is drawn if nobody says what: a map of marks alone says nothing."""
     met = "status" not in data or bool((data["status"] == "converged").any())
     return "steps_to_converge" if met or "final_loss" not in data else "final_loss"
+
+
+def _check_names(**given: object) -> None:
+    for key, value in given.items():
+        if value is not None and not isinstance(value, str):
+            raise TypeError(f"{key}: expected a name, got {type(value).__name__}")
 
 
 def _of_points(data: xr.Dataset, name: str) -> xr.DataArray:
@@ -143,7 +150,9 @@ def _parameters(
     """Return the coordinates that go across and up, along different dimensions."""
     if over is not None and over not in variable.dims:
         raise ValueError(f"over: expected one of the dimensions {variable.dims}, got {over!r}")
-    given = {key: _along(data, value, key) for key, value in (("x", x), ("y", y)) if value}
+    given = {
+        key: _along(data, value, key) for key, value in (("x", x), ("y", y)) if value is not None
+    }
     taken = {over, *(parameter.dims[0] for parameter in given.values())}
     free = [dim for dim in variable.dims if dim not in taken]
     for key in ("x", "y"):
