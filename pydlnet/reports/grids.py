@@ -181,12 +181,30 @@ def line_over_grid(grid: Grid, variables: dict[str, xr.DataArray]) -> list[Part]
     drawing.line("x", "shade", source=source, color=COLORS[0])
     points = drawing.scatter("x", "shade", source=source, size=7, color=COLORS[0], name="cells")
     _hover(drawing, points)
+    drawing.y_range.renderers = [points]  # and not the marks, which are on an axis of their own
+    _add_marks(drawing, grid, x)
     _name_axis(drawing.xaxis[0], grid, dim)
     drawing.yaxis.axis_label = "log10" if limits[0][2] else ""
     more = {"mapper": None, "ticks": None, "title": drawing.yaxis[0]}
     drawn = _with_choice(drawing, grid, [], names, variables, columns, limits, source, more)
-    notes.append("Values that span decades are drawn as their logarithm to base 10.")
+    notes.append(
+        f"{_meaning_of_marks(grid)} Values that span decades are drawn as their logarithm to base "
+        "10."
+    )
     return [Plot(f"Over {grid.title(dim)}", drawn, notes, wide=True)]
+
+
+def _add_marks(drawing: Any, grid: Grid, x: Any) -> None:
+    """Mark points that did not end as they should at the lower edge, as they may have no value."""
+    from bokeh.models import ColumnDataSource, Range1d
+
+    marks = [MARKS.get(str(end), "") for end in grid.status]
+    source = ColumnDataSource({"x": x.astype(np.float64), "mark": marks})
+    drawing.extra_y_ranges = {"marks": Range1d(0.0, 1.0)}
+    drawing.text(
+        "x", 0.02, "mark", source=source, y_range_name="marks", text_align="center", name="marks",
+        text_color="#c0392b", text_font_size="1.1rem", text_font_style="bold",
+    )  # fmt: skip
 
 
 def _that_fit(grid: Grid, variables: dict[str, xr.DataArray]) -> tuple[list[str], list[str]]:

@@ -260,6 +260,25 @@ def failing(depth, rate, note):
     return {"steps": 10.0 * depth / rate, "error": rate**depth}
 
 
+def one_of_two(rate):
+    if rate > 1.0:
+        raise RuntimeError("too fast")
+    return {"steps": 10.0 * rate}
+
+
+def test_a_sweep_over_one_parameter(page, tmp_path):
+    with pytest.warns(UserWarning, match="1 of 3 points failed"):
+        dln.sweep(one_of_two, {"rate": [0.1, 0.2, 2.0]}, store=tmp_path / "sweep", progress=False)
+    shown = page(tmp_path / "sweep")
+    assert shown.pixels(shown.figure("Over rate"))
+    assert model(shown, "marks", "data_source.data.mark") == ["", "", "✕"]
+    low, high = (model(shown, "over the grid", f"y_range.{end}") for end in ("start", "end"))
+    assert 0.5 < low < 1.0 < 2.0 < high < 2.5
+    text = shown.find("main")[0].text
+    assert "Marks: ✕ failed." in text
+    assert "1 point failed" in text
+
+
 def test_a_sweep_over_a_grid(page, tmp_path):
     grid = {"depth": [1, 2], "rate": [0.5, 1.0, 2.0], "note": ["plain", HOSTILE]}
     with pytest.warns(UserWarning, match="points failed"):
