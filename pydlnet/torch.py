@@ -3,6 +3,7 @@
 Needs the extra ``torch``.
 """
 
+import functools
 import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeGuard
@@ -47,8 +48,9 @@ def weights(model: nn.Module) -> list[NDArray[Any]]:
     Raises
     ------
     ValueError, TypeError
-        If a module has a bias or is of another kind, named as in ``model[2][0]``; if the layers do
-        not form a finite chain of one dtype, float32 or float64.
+        If a module has a bias or is of another kind, named as in ``model[2][0]``; if a hook makes
+        its weight (pruning); if the layers do not form a finite chain of one dtype, float32 or
+        float64.
 
     Examples
     --------
@@ -60,6 +62,11 @@ def weights(model: nn.Module) -> list[NDArray[Any]]:
     """
     layers = []
     for name, linear in _linear_layers(model, "model"):
+        if "weight" in vars(linear):  # and not among the parameters, nor computed when asked for
+            raise ValueError(
+                f"{name}: its weight is made by a hook when the module is called, and may be of an "
+                "earlier step; end that first, for instance by torch.nn.utils.prune.remove"
+            )
         _check_tensor(linear.weight, f"{name}.weight", any_device=True)
         layers.append(linear.weight.numpy(force=True).copy())
     return as_weights(layers, "layers of model")
@@ -121,8 +128,9 @@ class ChainedLinear(nn.Module):
     about 2 d + 100 samples on, and never with a hidden layer much narrower than input and output.
     The sums have another order than those of `Sequential`: results agree to rounding.
 
-    Second derivatives, `torch.compile`, `torch.export`, and the transforms of `torch.func` use
-    PyTorch's own operations in place of the core. The core reads float32 and float64 on the CPU and
+    Second derivatives, `torch.compile`, `torch.export`, the transforms of `torch.func`, and modules
+    whose layers have hooks (also those of pruning) use PyTorch's own operations in place of the
+    core. The core reads float32 and float64 on the CPU and
     uses one thread. ``docs/libraries.md`` says how fast this is.
 
     Examples
@@ -157,7 +165,10 @@ class ChainedLinear(nn.Module):
             If inputs or layers are of another dtype, on another device or of another shape; if
             modules were added that are no linear layers.
         """
-        layers = [linear.weight for _, linear in _linear_layers(self, "ChainedLinear")]
+        modules = [linear for _, linear in _linear_layers(self, "ChainedLinear")]
+        if any(map(_has_hooks, modules)):  # which may change a weight, and look at what is between
+            return functools.reduce(lambda outputs, linear: linear(outputs), modules, inputs)
+        layers = [linear.weight for linear in modules]
         if torch.compiler.is_compiling():
             return _in_torch(inputs, *layers)
         _check(inputs, layers)
@@ -274,14 +285,28 @@ def _linear_layers(module: nn.Module | None, name: str) -> Iterator[tuple[str, n
 
 def _is_chain(module: object) -> TypeGuard[nn.Module]:
     """Whether a module calls its children one after the other and does nothing else."""
-    own = getattr(type(module), "forward", None)
-    return own is nn.Sequential.forward or own is ChainedLinear.forward
+    return _forward(module) in (nn.Sequential.forward, ChainedLinear.forward)
 
 
 def _is_linear(module: object) -> TypeGuard[nn.Linear]:
     """Whether a module is a linear layer that does nothing else, and has its weight already."""
-    plain = isinstance(module, nn.Linear) and type(module).forward is nn.Linear.forward
+    plain = isinstance(module, nn.Linear) and _forward(module) is nn.Linear.forward
     return plain and not isinstance(module, nn.LazyLinear)
+
+
+def _forward(module: object) -> object:
+    """Return what a module calls; None if that was replaced in this one alone."""
+    own = "forward" in getattr(module, "__dict__", ())
+    return None if own else getattr(type(module), "forward", None)
+
+
+def _has_hooks(module: nn.Module) -> bool:
+    return bool(
+        module._forward_pre_hooks
+        or module._forward_hooks
+        or module._backward_pre_hooks
+        or module._backward_hooks
+    )
 
 
 def _check(inputs: Tensor, layers: Sequence[Tensor]) -> None:
@@ -302,8 +327,9 @@ def _check_tensor(tensor: Tensor, name: str, any_device: bool = False) -> None:
     """Raise unless the core can read the tensor."""
     if not isinstance(tensor, Tensor):
         raise TypeError(f"{name}: expected a torch.Tensor, got {type(tensor).__name__}")
-    if tensor.layout != torch.strided:
-        raise TypeError(f"{name}: expected a dense tensor, got layout {tensor.layout}")
+    if tensor.layout != torch.strided or tensor.is_nested:
+        kind = "a nested one" if tensor.is_nested else f"layout {tensor.layout}"
+        raise TypeError(f"{name}: expected a dense tensor, got {kind}")
     if tensor.dtype not in _DTYPES:
         raise TypeError(f"{name}: expected torch.float32 or torch.float64, got {tensor.dtype}")
     if tensor.is_meta or (tensor.device.type != "cpu" and not any_device):

@@ -11,6 +11,7 @@ import pytest
 import torch
 from helpers import assert_close, network
 from torch import nn
+from torch.nn.utils import parametrizations, prune
 
 import pydlnet as dln
 from pydlnet import _core
@@ -86,6 +87,11 @@ def test_building_a_module_leaves_random_numbers_alone():
     assert torch.equal(torch.rand(3), expected)
 
 
+def replaced(module):
+    module.forward = lambda inputs: 0.0 * inputs
+    return module
+
+
 class Residual(nn.Sequential):
     def forward(self, inputs):
         return inputs + super().forward(inputs)
@@ -110,6 +116,13 @@ NO_NETWORKS = [
         nn.Sequential(nn.Linear(3, 3, bias=False), nn.Linear(4, 3, bias=False)),
         ValueError,
         r"model\[1\].*\(3, 3\).*\(3, 4\)",
+    ),
+    (nn.Sequential(replaced(nn.Linear(3, 3, bias=False))), TypeError, r"model\[0\].*got Linear"),
+    (replaced(nn.Sequential(nn.Linear(3, 3, bias=False))), TypeError, "model: .*got Sequential"),
+    (
+        nn.Sequential(prune.identity(nn.Linear(3, 3, bias=False), "weight")),
+        ValueError,
+        r"model\[0\]: .*hook.*prune\.remove",
     ),
     ([np.eye(3)], TypeError, "model.*list"),
 ]
@@ -255,6 +268,48 @@ def test_numbers_that_are_not_finite_go_where_they_lead():
     assert model(torch.ones(MANY, 3, dtype=torch.float64)).isnan().all()
 
 
+def test_hooks_of_layers_are_called():
+    model, seen = chained((4, 3, 2)), []
+    model.get_submodule("0").register_forward_hook(lambda module, inputs, outputs: seen.append(1))
+    model.get_submodule("1").register_full_backward_hook(lambda *_: seen.append(2))
+    inputs = torch.randn(MANY, 4, dtype=torch.float64)
+    cotangent = torch.ones(MANY, 2, dtype=torch.float64)
+    compare(
+        gradients(model, inputs, cotangent),
+        gradients(plain(model), inputs, cotangent),
+        torch.float64,
+    )
+    assert seen == [1, 2]
+
+
+def pruned(layer):
+    prune.l1_unstructured(layer, "weight", 0.5)
+
+
+@pytest.mark.parametrize("change", [pruned, parametrizations.weight_norm])
+def test_weights_that_are_computed_train_as_in_a_sequential(change):
+    inputs = torch.randn(MANY, 4, dtype=torch.float64)
+    models = [chained((4, 5, 3, 2)), plain(chained((4, 5, 3, 2)))]
+    for model in models:
+        change(model.get_submodule("1"))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(3):
+            optimizer.zero_grad()
+            model(inputs).square().mean().backward()
+            optimizer.step()
+    assert list(models[0].state_dict()) == list(models[1].state_dict())
+    compare(models[0].state_dict().values(), models[1].state_dict().values(), torch.float64)
+
+
+def test_a_layer_that_changes_before_the_backward_pass_is_noticed():
+    model = chained((4, 3, 2))
+    outputs = model(torch.randn(MANY, 4, dtype=torch.float64))
+    with torch.no_grad():
+        model.get_submodule("1").weight.add_(1.0)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        outputs.sum().backward()
+
+
 # -- State, copies, threads, compilation --
 
 
@@ -344,6 +399,13 @@ WRONG_INPUTS = [
 @pytest.mark.parametrize(("inputs", "error", "message"), WRONG_INPUTS)
 def test_wrong_inputs_are_refused_by_name(inputs, error, message):
     with pytest.raises(error, match=message):
+        chained((4, 3, 2))(inputs)
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors:UserWarning")
+def test_nested_inputs_are_refused():
+    inputs = torch.nested.nested_tensor([ones(2, 4), ones(3, 4)])
+    with pytest.raises(TypeError, match=r"inputs: .*nested"):
         chained((4, 3, 2))(inputs)
 
 
