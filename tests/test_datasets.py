@@ -9,7 +9,7 @@ import pytest
 from local_server import LocalServer
 
 from pydlnet import datasets
-from pydlnet.datasets import gas
+from pydlnet.datasets import archives, gas
 
 GAS_SENSOR = os.environ.get("PYDLNET_GAS_SENSOR")
 
@@ -77,6 +77,25 @@ def test_an_unpacked_folder_reads_like_its_archive(tmp_path, archive, inside):
     folder = datasets.gas_sensor(tmp_path / "unpacked" / inside)
     for got, expected in zip(folder, datasets.gas_sensor(str(archive)), strict=True):
         np.testing.assert_array_equal(got, expected)
+
+
+def test_one_of_the_files(tmp_path):
+    (tmp_path / "batch10.dat").write_text(BATCHES[10])
+    inputs, outputs = datasets.gas_sensor(tmp_path / "batch10.dat")
+    assert inputs.shape == (1, 128)
+    assert outputs.tolist() == [[40.0]]
+    (tmp_path / "batch10.dat").write_text("1;2 3:4\n")
+    with pytest.raises(ValueError, match=r"batch10\.dat, line 1: expected 'gas;"):
+        datasets.gas_sensor(tmp_path / "batch10.dat")
+
+
+@pytest.mark.parametrize("name", ["batch1.dat", "inner.zip"])
+def test_a_file_that_would_fill_the_memory(tmp_path, monkeypatch, name):
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr(name, bytes(1_000_001))
+    monkeypatch.setattr(archives, "MOST_BYTES", 10**6)
+    with pytest.raises(ValueError, match=rf"bomb\.zip.*{name} would unpack to 1,000,001 bytes"):
+        datasets.gas_sensor(tmp_path / "bomb.zip")
 
 
 def test_an_archive_packed_twice(tmp_path, archive):
@@ -196,9 +215,9 @@ def test_a_path_of_a_wrong_type(path):
 
 
 def test_a_file_that_is_no_archive(tmp_path):
-    (tmp_path / "batch1.dat").write_text(BATCHES[1])
+    (tmp_path / "first.dat").write_text(BATCHES[1])
     with pytest.raises(ValueError, match="not a complete zip archive"):
-        datasets.gas_sensor(tmp_path / "batch1.dat")
+        datasets.gas_sensor(tmp_path / "first.dat")
 
 
 def test_a_download_is_kept_if_all_is_there_that_uci_states(tmp_path, monkeypatch):

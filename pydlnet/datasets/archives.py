@@ -24,6 +24,9 @@ __all__ = ["Files", "base_name", "existing", "opened"]
 Files = dict[str, Callable[[], IO[bytes]]]
 """What opens a file, by its name in the archive or the folder."""
 
+# What a file in an archive may unpack to: ten times the largest that is looked for (MovieLens-1M).
+MOST_BYTES = 2**28
+
 # What Python's readers of archives raise for wrong bytes: where the archive ends, in its directory,
 # and in what is packed by any of the ways that archives know.
 _NO_ARCHIVE = (
@@ -81,7 +84,7 @@ def opened(location: Path, page: str, wanted: Callable[[str], Any]) -> Iterator[
         return
     try:
         with zipfile.ZipFile(location) as archive, _innermost(archive, wanted) as inner:
-            yield {name: partial(inner.open, name) for name in inner.namelist()}
+            yield {name: partial(_unpacked, inner, name) for name in inner.namelist()}
     except _NO_ARCHIVE as error:
         if isinstance(error, PermissionError):
             raise
@@ -100,13 +103,24 @@ def _open(file: Path) -> IO[bytes]:
     return file.open("rb")
 
 
+def _unpacked(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
+    """Open a file in an archive; no more comes out of it than the archive says it holds."""
+    size = archive.getinfo(name).file_size
+    if size > MOST_BYTES:
+        raise zipfile.BadZipFile(f"{name} would unpack to {size:,} bytes")
+    return archive.open(name)
+
+
 @contextmanager
 def _innermost(archive: zipfile.ZipFile, wanted: Callable[[str], Any]) -> Iterator[zipfile.ZipFile]:
     """Yield the archive, or the one zip archive in it: some of UCI's downloads are packed twice."""
     names = archive.namelist()
     inner = [name for name in names if name.lower().endswith(".zip")]
     if len(inner) == 1 and not any(map(wanted, names)):
-        with zipfile.ZipFile(io.BytesIO(archive.read(inner[0]))) as nested:
+        with (
+            _unpacked(archive, inner[0]) as file,
+            zipfile.ZipFile(io.BytesIO(file.read())) as nested,
+        ):
             yield nested
     else:
         yield archive

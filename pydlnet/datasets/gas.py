@@ -50,9 +50,9 @@ def gas_sensor(
     ----------
     path : str or path-like, optional
         The zip archive as downloaded from https://doi.org/10.24432/C5MK6M, with or without a
-        folder ``Dataset/`` in it, or the folder it was unpacked into. Default: the archive is
-        downloaded to the user's cache (``~/.cache/pydlnet/gas_sensor.zip`` on Linux) when it is not
-        there.
+        folder ``Dataset/`` in it, the folder it was unpacked into, or one of the files in it,
+        ``batch1.dat`` to ``batch10.dat``. Default: the archive is downloaded to the user's cache
+        (``~/.cache/pydlnet/gas_sensor.zip`` on Linux) when it is not there.
     gas : str or int, default "ethanol"
         Name of the gas (upper or lower case) or its label in UCI's files: 1 ethanol, 2 ethylene,
         3 ammonia, 4 acetaldehyde, 5 acetone, 6 toluene.
@@ -155,6 +155,10 @@ def _label(gas: str | int) -> int:
 
 def _measurements(location: Path, label: int | None = None) -> Iterator[list[float]]:
     """Yield concentration and features of each measurement of a gas, or of every gas."""
+    if location.is_file() and is_batch(location.name):
+        with location.open("rb") as stream:
+            yield from _lines(stream, str(location), label)
+        return
     with opened(location, ARCHIVE.page, is_batch) as files:
         for name in _in_order(files, location):
             with files[name]() as stream:
