@@ -197,6 +197,12 @@ def test_what_is_no_picture(tmp_path, content):
         datasets.image(tmp_path / "a.png")
 
 
+def test_the_message_is_not_about_memory(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"meow")
+    with pytest.raises(ValueError, match=r"a\.png \(Pillow does not know what it is\)$"):
+        datasets.image(tmp_path / "a.png")
+
+
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif", "a.gif"])
 def test_damaged_pictures(put, name):
     """Truncated or with a wrong byte: an error that names the file, or a picture of some size."""

@@ -1,11 +1,15 @@
 """`datasets.ratings`: tables as users have them, and the problems that they make."""
 
 import builtins
+import bz2
 import contextlib
+import gzip
+import lzma
 import re
 
 import numpy as np
 import pandas as pd
+import pyarrow
 import pytest
 
 import pydlnet as dln
@@ -95,7 +99,7 @@ def test_columns_by_name_and_by_position(read):
 
 @pytest.mark.parametrize("as_file", [True, False])
 @pytest.mark.parametrize("who", ["object", "string", "category"])
-@pytest.mark.parametrize("what", ["int16", "uint64", "Int64"])
+@pytest.mark.parametrize("what", ["int16", "uint64", "Int64", "int64[pyarrow]", "category"])
 def test_parquet_and_data_frames(tmp_path, as_file, who, what):
     frame = TABLE.astype({"who": who, "what": what}).set_index(pd.Index([5, 5, 6, 7]))
     if as_file:
@@ -105,6 +109,23 @@ def test_parquet_and_data_frames(tmp_path, as_file, who, what):
     assert rated.item_ids.dtype == np.int64
     shuffled = frame[["stars", "who", "what"]]
     assert entries(datasets.ratings(shuffled, user="who", item="what", value=0)) == EXPECTED
+
+
+@pytest.mark.parametrize("change", [{"what": "object"}, {"stars": "category"}])
+def test_numbers_in_other_columns(change):
+    assert entries(datasets.ratings(TABLE.astype(change))) == EXPECTED
+
+
+def test_tables_of_arrow():
+    assert entries(datasets.ratings(pyarrow.Table.from_pandas(TABLE))) == EXPECTED
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+def test_packed_text(read, pack):
+    content = pack("\n".join(LINES).encode())
+    assert entries(read(content)) == EXPECTED
+    with pytest.raises(ValueError, match=r"path: cannot unpack .*r\.csv"):
+        read(content[:-9])
 
 
 @pytest.mark.parametrize(
@@ -144,7 +165,11 @@ def test_what_is_an_integer(read, users, expected):
         ("bob,8,****", r"line 3: expected a number, got '\*{4}'$"),
         (",8,3", "line 3: expected a name of the user, got none"),
         ("bob, ,3", "line 3: expected a name of the item, got none"),
-        ("bob,7,3", r"line 3: user bob and item 7 occur again after line 1; duplicates= says"),
+        (
+            "bob,7,3",
+            "line 3: user bob and item 7 occur again after line 1; datasets.ratings takes "
+            "duplicates='first'",
+        ),
         ('"bob,8,3', "line 3: unexpected end of data"),
         ('bob,"8"x,3', "line 3: ',' expected after '\"'"),
         ("bob,8,3\0", "line 3: expected text, got a zero byte"),
@@ -177,7 +202,7 @@ def test_a_malformed_line_is_named(read, line, message):
         ("user,item,value".encode("utf-16"), "line 1: expected UTF-8"),
         ("a,b," + 200_000 * "9", "line 1: field larger than field limit"),
         (b"PAR1", "cannot read"),
-        (b"PK\x03\x04,,\n", "."),
+        (b"PK\x03\x04,,\n", "zip archive or a workbook"),
     ],
 )
 def test_a_file_of_something_else(read, content, message):
@@ -282,12 +307,26 @@ def test_the_nearest_name(read):
         ({"what": [1.0, 2.0, 3.0, 4.0]}, TypeError, "item: expected a column of integers .*float"),
         ({"what": [2**64 - 1] * 4}, TypeError, "item: expected a column of integers of at most 64"),
         ({"who": ["a", 3, "b", "c"]}, TypeError, r"user: .* got int 3 in .*row 1"),
+        ({"what": pd.Series([2**64] * 4, dtype=object)}, TypeError, "integers of at most 64"),
         ({"who": ["bob"] * 4}, ValueError, r"row 1 .* occur again after row 0"),
     ],
 )
 def test_wrong_columns_of_a_data_frame(change, error, message):
     with pytest.raises(error, match=message):
         datasets.ratings(TABLE.assign(**change))
+
+
+def test_the_numbers_of_the_rows_are_no_users(read, tmp_path):
+    named = {"user": "who", "item": "what", "value": "stars"}
+    content = TABLE.to_csv()
+    for table in (content, "\ufeff" + content.replace(",who", '"",who', 1)):
+        with pytest.raises(ValueError, match=r"user: column 0 .* has no name.*by name"):
+            read(table)
+        assert entries(read(table, **named)) == EXPECTED
+    frame = pd.read_csv(tmp_path / "r.csv")
+    with pytest.raises(ValueError, match="user: column 0 of the DataFrame has no name"):
+        datasets.ratings(frame)
+    assert entries(datasets.ratings(frame, **named)) == EXPECTED
 
 
 def test_an_empty_data_frame():
@@ -324,9 +363,9 @@ def test_parquet_without_pyarrow(tmp_path, monkeypatch):
         datasets.ratings(tmp_path / "r.parquet")
 
 
-@pytest.mark.parametrize("path", [3.5, None, b"r.csv"])
+@pytest.mark.parametrize("path", [3.5, None, b"r.csv", TABLE["who"]])
 def test_a_path_of_a_wrong_type(path):
-    with pytest.raises(TypeError, match="path: expected a str"):
+    with pytest.raises(TypeError, match="path: expected a path, a DataFrame or a table"):
         datasets.ratings(path)
 
 

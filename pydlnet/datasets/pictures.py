@@ -185,7 +185,7 @@ def _opened(location: Path) -> Iterator[Image.Image]:
 
 @contextmanager
 def _reading(location: Path) -> Iterator[None]:
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with warnings.catch_warnings():
@@ -194,6 +194,10 @@ def _reading(location: Path) -> Iterator[None]:
             yield
     except PermissionError:
         raise
+    except UnidentifiedImageError:  # whose message is about the place in memory
+        raise ValueError(
+            f"path: no picture can be read from {location} (Pillow does not know what it is)"
+        ) from None
     except Exception as error:  # Pillow lets out whatever wrong bytes come to
         raise ValueError(f"path: no picture can be read from {location} ({error})") from None
 

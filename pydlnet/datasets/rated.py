@@ -251,6 +251,6 @@ def _refuse_repetition(table: Table, first: IndexArray) -> None:
     row = int(np.flatnonzero(first != np.arange(first.size))[0])
     raise ValueError(
         f"path: {table.place(row)}: user {table.users[row]!s} and item {table.items[row]!s} occur "
-        f"again after {table.place(int(first[row])).rpartition(', ')[2]}; duplicates= says whether "
-        "to take the 'first', the 'last' or the 'mean'"
+        f"again after {table.place(int(first[row])).rpartition(', ')[2]}; datasets.ratings takes "
+        "duplicates='first', 'last' or 'mean'"
     )

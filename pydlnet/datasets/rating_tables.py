@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
+import zlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._validation import as_choice, as_count, as_path
-from .frames import from_frame, from_parquet, is_parquet
+from .frames import from_arrow, from_frame, from_parquet, is_parquet
 from .rated import Ratings, from_table
 from .tables import from_text
 
@@ -15,6 +20,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["ratings"]
+
+# How packed files begin, and what unpacks them.
+_PACKED = {b"\x1f\x8b": gzip.decompress, b"BZh": bz2.decompress, b"\xfd7zXZ": lzma.decompress}
 
 
 def ratings(
@@ -32,9 +40,10 @@ def ratings(
 
     Parameters
     ----------
-    path : str, path-like or pandas.DataFrame
-        A text file (CSV and its relatives), a Parquet file, which needs
-        ``pip install "pydlnet[parquet]"``, or a DataFrame. Further columns are ignored.
+    path : str, path-like, pandas.DataFrame or table of Arrow
+        A text file (CSV and its relatives, also packed by gzip, bzip2 or xz), a DataFrame, a
+        Parquet file, or a table of Polars, pyarrow or DuckDB; the latter two need
+        ``pip install "pydlnet[parquet]"``. Further columns are ignored.
     user, item, value : int or str
         The columns, by position from 0 or by name. Default: the first three.
     separator : str, optional
@@ -60,12 +69,13 @@ def ratings(
     ValueError
         If a line has another number of fields than the first, no user, no item, or no finite
         number; if a pair occurs twice; if the text has another encoding, the separator is not
-        clear, the file is damaged or empty, or no column has that name; if `decimal` or `encoding`
-        is given for what is no text file. The message names the line.
+        clear, the file is damaged or empty, or no column has that name; if a column that is given
+        by position, or by default, is the one without a name among columns that have one; if
+        `decimal` or `encoding` is given for what is no text file. The message names the line.
     TypeError
         If an argument is of a wrong type, or a column of a Parquet file or of a DataFrame is.
     ImportError
-        If the file is one of Parquet and pyarrow is missing.
+        If pyarrow is needed and missing.
 
     Notes
     -----
@@ -88,17 +98,20 @@ def ratings(
     as_choice(decimal, "decimal", (".", ","))
     if not isinstance(encoding, str):
         raise TypeError(f"encoding: expected a str, got {type(encoding).__name__}")
-    if hasattr(path, "iloc"):
+    if hasattr(path, "iloc") and hasattr(path, "columns"):
         _refuse(decimal, encoding, "a DataFrame")
         return from_table(from_frame(path, columns, "the DataFrame"), duplicates)
-    location = as_path(path, "path")
+    if hasattr(path, "__arrow_c_stream__") and not hasattr(path, "iloc"):
+        _refuse(decimal, encoding, "a table")
+        return from_table(from_arrow(path, columns), duplicates)
+    location = _as_location(path)
     if not location.is_file():
         what = "a file, got the folder" if location.is_dir() else "a file of ratings, found none at"
         raise FileNotFoundError(f"path: expected {what} {str(location)!r}")
     if is_parquet(location):
         _refuse(decimal, encoding, "a Parquet file")
         return from_table(from_parquet(location, columns), duplicates)
-    content = location.read_bytes()
+    content = _content(location)
     table = from_text(
         content, str(location), columns, separator, decimal=decimal, encoding=encoding
     )
@@ -111,6 +124,29 @@ def _refuse(decimal: str, encoding: str, what: str) -> None:
         raise ValueError(f"decimal: expected none for {what}, got {decimal!r}")
     if encoding != "utf-8":
         raise ValueError(f"encoding: expected none for {what}, got {encoding!r}")
+
+
+def _as_location(path: Any) -> Path:
+    try:
+        return as_path(path, "path")
+    except TypeError:
+        raise TypeError(
+            f"path: expected a path, a DataFrame or a table, got {type(path).__name__}"
+        ) from None
+
+
+def _content(location: Path) -> bytes:
+    """Return the bytes of a file, unpacked."""
+    content = location.read_bytes()
+    if content.startswith(b"PK\3\4"):
+        raise ValueError(f"path: {location} is a zip archive or a workbook; unpack or export it")
+    unpack = next((unpack for mark, unpack in _PACKED.items() if content.startswith(mark)), None)
+    if unpack is None:
+        return content
+    try:
+        return unpack(content)
+    except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
+        raise ValueError(f"path: cannot unpack {location}: {error}") from None
 
 
 def _as_column(column: Any, name: str) -> int | str:

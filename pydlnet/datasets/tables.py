@@ -24,6 +24,9 @@ SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", "::":
 # Zeros in front make "007" and "7" different names, which they are not as integers.
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})")
 
+# The name that pandas gives to a column of a file without one.
+_UNNAMED = re.compile(r"(Unnamed: [0-9]+)?")
+
 Columns = tuple[int | str, int | str, int | str]
 """Positions from 0 or names of the columns of users, items and values."""
 
@@ -98,6 +101,8 @@ def from_text(
         header = any(isinstance(column, str) for column in columns) or _is_header(
             [first[position] for position in positions], decimal, f"{name}, line {number}"
         )
+    if header:
+        check_named(columns, first, name)
     rest = lines if header else itertools.chain([(number, first)], lines)
     numbers, (users, items, values) = _columns(rest, positions)
     if not numbers:
@@ -154,10 +159,10 @@ def _found_separator(text: str, name: str) -> str:
         return found[0]
     if not first:
         raise ValueError(f"path: {name} is empty")
-    what = "; give it as separator=" if found else ""
+    what = "it" if found else "another"
     raise ValueError(
         f"path: {name}, first line: expected at least three fields separated by one of "
-        f"{', '.join(SEPARATORS.values())}, got {first.strip()[:60]!r}{what}"
+        f"{', '.join(SEPARATORS.values())}, got {first.strip()[:60]!r}; give {what} as separator="
     )
 
 
@@ -218,6 +223,20 @@ def _position(argument: str, column: int | str, names: Sequence[str], name: str)
             f"{argument}: expected a column from 0 to {len(names) - 1} of {name}, got {column}"
         )
     return column
+
+
+def check_named(columns: Columns, names: Sequence[str], name: str) -> None:
+    """Raise ValueError if a column that is given by its position has no name among columns that do.
+
+    Tables are often written with the numbers of their rows as a first column without a name.
+    """
+    for argument, column in zip(("user", "item", "value"), columns, strict=True):
+        if not isinstance(column, str) and _UNNAMED.fullmatch(names[column].strip()):
+            raise ValueError(
+                f"{argument}: column {column} of {name} has no name, so it may hold the numbers of "
+                f"the rows; the columns are {', '.join(map(repr, names))}: give user=, item= and "
+                "value= by name"
+            )
 
 
 def _is_header(fields: Sequence[str], decimal: str, place: str) -> bool:
