@@ -172,6 +172,30 @@ def test_wrong_parameters_are_named(estimator, parameters, kind, message):
         estimator(**parameters).fit(*regression())
 
 
+@pytest.mark.parametrize("name", ["whiten", "fit_intercept"])
+def test_what_is_no_bool_is_refused(name):
+    with pytest.raises(TypeError, match=f"{name}: expected a bool, got str 'no'"):
+        DeepLinearRegressor(**{name: "no"}).fit(*regression())
+
+
+@pytest.mark.parametrize("estimator", [DeepLinearRegressor, DeepMatrixCompletion])
+def test_a_start_that_diverges_at_every_rate_is_named(estimator):
+    with pytest.raises(ValueError, match=r"scale: .*smaller scale than 1e\+300"):
+        estimator(scale=1e300, random_state=0).fit(*regression())
+
+
+def test_numbers_beyond_the_range_are_refused():
+    huge = np.array([1.7e308, -1.7e308, 0.0])
+    with pytest.raises(ValueError, match=r"y: .*finite in float64"):
+        DeepLinearRegressor().fit(np.eye(3), huge)
+    with pytest.raises(ValueError, match=r"X: .*finite in float64"):
+        DeepLinearRegressor().fit(huge[:, np.newaxis], [1.0, 2.0, 3.0])
+    seen = np.array([[1e-300, 1.0], [2e-300, 2.0], [1e-300, np.nan]])
+    completion = DeepMatrixCompletion(random_state=0).fit(seen)
+    with pytest.raises(ValueError, match=r"X: .*finite in float64"):
+        completion.transform([[1e300, np.nan]])
+
+
 def test_regression_in_a_pipeline_a_grid_and_a_frame():
     inputs, outputs = regression()
     frame = pd.DataFrame(inputs, columns=list("abcdef"))
@@ -212,6 +236,21 @@ def test_noise_is_not_fitted(noise):
     knn = error(KNNImputer().fit_transform(seen), matrix, seen)
     assert error(filled, matrix, seen) < min(1.5 * noise, 0.8 * knn)
     assert error(filled, matrix, seen) < error(SimpleImputer().fit_transform(seen), matrix, seen)
+
+
+@pytest.mark.parametrize("scale", [1e300, 1e-300])
+def test_the_size_of_numbers_does_not_matter(scale):
+    _, seen = low_rank(shape=(40, 8))
+    seen = (seen - 5) / np.nanmax(np.abs(seen - 5), axis=0)
+    fill = DeepMatrixCompletion(validation_fraction=0.0, random_state=0).fit_transform
+    np.testing.assert_allclose(fill(seen * scale) / scale, fill(seen), rtol=1e-6, atol=1e-6)
+
+
+def test_constants_stay_constants():
+    _, seen = low_rank(noise=0.1, shape=(41, 8))
+    constants = np.where(np.isnan(seen[:, :3]), np.nan, [0.1, -7.0, 1e9])
+    filled = DeepMatrixCompletion(random_state=0).fit_transform(np.hstack([constants, seen]))
+    np.testing.assert_array_equal(filled[:, :3], np.broadcast_to([0.1, -7.0, 1e9], (41, 3)))
 
 
 def test_rows_that_were_not_seen_are_filled_by_what_was_learned():

@@ -12,7 +12,7 @@ from .. import chain
 from .._validation import FloatArray, as_real
 from ..problems import MatrixCompletion
 from ..recording import Stop
-from .descent import Layers, Options, checked, descend, start, warn
+from .descent import Layers, Options, check_range, checked, descend, start, warn
 
 # Bounds the rank, and the time of a step.
 MOST_WIDTH = 50
@@ -67,7 +67,7 @@ class DeepMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         Steps that led to the layers that were kept.
     n_features_in_ : int
         Features seen in `fit`.
-    feature_names_in_ : ndarray of str, shape (n_features_in_,)
+    feature_names_in_ : ndarray of str, shape (n_features,)
         If they were named.
 
     Notes
@@ -159,10 +159,10 @@ class DeepMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
             raise ValueError("X: expected at least one known value, got NaN everywhere")
         kept = samples[:, self._known]
         options = checked(self, min(*kept.shape, MOST_WIDTH))
-        self.mean_ = np.nanmean(kept, axis=0)
-        deviation = np.nanstd(kept, axis=0)
+        self.mean_, deviation = _moments(kept)
         self.scale_ = np.where(deviation > 0.0, deviation, 1.0)
-        self._learn((kept - self.mean_) / self.scale_, fraction, options)
+        self._learn(self._scaled(kept) * (deviation > 0.0), fraction, options)
+        self.components_[:, deviation == 0.0] = 0.0
         return self
 
     def transform(self, X: ArrayLike) -> NDArray[Any]:
@@ -184,11 +184,17 @@ class DeepMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         )
         filled: FloatArray = samples[:, self._known]
         missing = np.isnan(filled)
-        scaled = (filled - self.mean_) / self.scale_
+        scaled = self._scaled(filled)
         for row in np.flatnonzero(missing.any(axis=1)):
             expected = self._expect(scaled[row], ~missing[row])
             filled[row, missing[row]] = (expected * self.scale_ + self.mean_)[missing[row]]
         return filled
+
+    def _scaled(self, samples: FloatArray) -> FloatArray:
+        with np.errstate(over="ignore"):
+            scaled: FloatArray = (samples - self.mean_) / self.scale_
+        check_range(scaled, "X")
+        return scaled
 
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[Any]:
         """Return the names of the features that `transform` returns.
@@ -259,6 +265,19 @@ class DeepMatrixCompletion(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         position = np.linalg.solve(covariance, loadings @ row[known])
         expected: FloatArray = position @ self.components_
         return expected
+
+
+def _moments(samples: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return mean and standard deviation of what is known of each feature.
+
+    Numbers of any size have them, and a constant has its value and exactly 0.
+    """
+    low, high = np.nanmin(samples, axis=0), np.nanmax(samples, axis=0)
+    size = np.maximum(np.abs(low), np.abs(high))
+    size[size == 0.0] = 1.0
+    mean = np.clip(np.nanmean(samples / size, axis=0) * size, low, high)
+    deviation = np.nanstd(samples / size, axis=0) * size
+    return mean, np.where(low == high, 0.0, deviation)
 
 
 Entries = tuple[NDArray[np.intp], NDArray[np.intp], FloatArray]

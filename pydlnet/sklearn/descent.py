@@ -60,6 +60,20 @@ def checked(estimator: Any, default_width: int) -> Options:
     )
 
 
+def as_flag(value: Any, name: str) -> bool:
+    """Return a bool of Python or NumPy."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name}: expected a bool, got {type(value).__name__} {value!r}")
+    return bool(value)
+
+
+def check_range(values: NDArray[Any], name: str) -> None:
+    """Raise ValueError if sums of centred values may leave the range of float64."""
+    largest = np.max(np.abs(values), where=~np.isnan(values), initial=0.0)
+    if largest > np.finfo(np.float64).max / values.size:
+        raise ValueError(f"{name}: expected numbers with sums that are finite in float64")
+
+
 def start(options: Options, n_inputs: int, n_outputs: int) -> Layers:
     """Draw the layers to start from."""
     widths = (n_inputs, *[options.width] * (options.depth - 1), n_outputs)
@@ -88,6 +102,11 @@ def descend(
         if options.rate is not None:
             break
         rate *= 0.5
+    if options.rate is None:
+        raise ValueError(
+            f"scale: the descent diverged at all rates, the last one {result.rate:g}; take a "
+            f"smaller scale than {options.scale:g}"
+        )
     raise ValueError(
         f"learning_rate: the descent diverged after {result.n_steps} iterations at the rate "
         f"{result.rate:g}; take a smaller one, or 'auto'"

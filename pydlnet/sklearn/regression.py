@@ -12,7 +12,16 @@ from .. import chain
 from .._validation import FloatArray
 from ..problems import Problem, Regression, TargetMatrix
 from ..recording import Stop
-from .descent import Layers, Options, checked, descend, start, warn
+from .descent import (
+    Layers,
+    Options,
+    as_flag,
+    check_range,
+    checked,
+    descend,
+    start,
+    warn,
+)
 
 # Hidden layers of a network with few outputs are wider than it needs: a chain of single numbers
 # whose product has the wrong sign never leaves zero.
@@ -65,7 +74,7 @@ class DeepLinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Steps taken.
     n_features_in_ : int
         Features seen in `fit`.
-    feature_names_in_ : ndarray of str, shape (n_features_in_,)
+    feature_names_in_ : ndarray of str, shape (n_features,)
         If they were named.
 
     Notes
@@ -143,9 +152,14 @@ class DeepLinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         )
         outputs = np.asarray(targets, np.float64).reshape(len(features), -1)
         options = checked(self, max(min(features.shape[1], outputs.shape[1]), LEAST_WIDTH))
-        center = np.mean if self.fit_intercept else _zeros
-        feature_mean, target_mean = center(features, axis=0), center(outputs, axis=0)
-        reduced = _reduce(features - feature_mean, outputs - target_mean, bool(self.whiten))
+        whiten = as_flag(self.whiten, "whiten")
+        center = np.mean if as_flag(self.fit_intercept, "fit_intercept") else _zeros
+        with np.errstate(over="ignore", invalid="ignore"):
+            feature_mean, target_mean = center(features, axis=0), center(outputs, axis=0)
+            centred = features - feature_mean, outputs - target_mean
+        for values, name in zip(centred, ("X", "y"), strict=True):
+            check_range(values, name)
+        reduced = _reduce(*centred, whiten)
         self.weights_ = self._descend(reduced, options)
         matrix = chain.product(self.weights_)
         shift = target_mean - matrix @ feature_mean
