@@ -17,9 +17,8 @@ import pydlnet
 # imported: the classes that other functions return, and the experiments.
 BESIDE = ("pydlnet.problems", "pydlnet.methods", "pydlnet.sweeps", "pydlnet.reproduce")
 
-# These need a library that may be missing; where the documentation is checked none is. The
-# estimators are not here: they inherit docstrings that refer to scikit-learn's own pages.
-WITH_EXTRAS = ("pydlnet.torch", "pydlnet.jax")
+# These need a library that may be missing; where the documentation is checked none is.
+WITH_EXTRAS = ("pydlnet.torch", "pydlnet.jax", "pydlnet.sklearn")
 
 
 def public_modules() -> Iterator[tuple[str, ModuleType]]:

@@ -102,8 +102,17 @@ def find_or_leave(
     return content if found is None else found
 
 
+def leave_to_others(
+    app: Sphinx, what: str, name: str, value: object, skip: bool, options: object
+) -> bool | None:
+    """Skip methods that scikit-learn puts into classes: they refer to its own pages."""
+    module = getattr(value, "__module__", None) or ""
+    return True if module.startswith("sklearn.") else None
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Write the pages as soon as there is a configuration."""
     app.connect("config-inited", write_pages)
     app.connect("missing-reference", find_or_leave)
+    app.connect("autodoc-skip-member", leave_to_others)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
