@@ -20,8 +20,12 @@ namespace dlnet::bindings {
 template <class T>
 using Array = py::array_t<T, py::array::c_style>;
 
-inline void require(bool condition, const std::string& message) {
+// A message known beforehand is no string until it is thrown, which spares the callers code.
+inline void require(bool condition, const char* message) {
   if (!condition) throw std::invalid_argument(message);
+}
+inline void require(bool condition, const std::string& message) {
+  require(condition, message.c_str());
 }
 
 template <class T>

@@ -28,8 +28,9 @@ OpenedEnsemble& ensemble_in(const py::capsule& capsule) {
 
 template <class Visit>
 decltype(auto) visit_ensemble(const py::capsule& capsule, const Visit& visit) {
-  return std::visit([&](auto& owned) -> decltype(auto) { return visit(*owned); },
-                    ensemble_in(capsule).ensemble);
+  auto& ensemble = ensemble_in(capsule).ensemble;
+  if (auto* in_single = std::get_if<OwnedEnsemble<float>>(&ensemble)) return visit(**in_single);
+  return visit(*std::get<OwnedEnsemble<double>>(ensemble));
 }
 
 template <class Scalar>

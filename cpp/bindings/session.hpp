@@ -31,16 +31,13 @@ inline const std::vector<std::string>& variables_of(const py::capsule& session) 
 // Any session, as the Run that it is.
 template <class Visit>
 decltype(auto) visit_run(const py::capsule& capsule, const Visit& visit) {
-  return std::visit(
-      [&](auto& owned) -> decltype(auto) {
-        using Kind = std::remove_reference_t<decltype(*owned)>;
-        if constexpr (std::is_same_v<Kind, Session<float>>) {
-          return visit(static_cast<Run<float>&>(*owned));
-        } else {
-          return visit(static_cast<Run<double>&>(*owned));
-        }
-      },
-      opened_in(capsule).session);
+  auto& session = opened_in(capsule).session;
+  if (auto* in_single = std::get_if<Owned<float>>(&session)) {
+    return visit(static_cast<Run<float>&>(**in_single));
+  }
+  auto* in_double = std::get_if<Owned<double>>(&session);
+  return visit(in_double != nullptr ? static_cast<Run<double>&>(**in_double)
+                                    : *std::get<std::unique_ptr<FlowSession>>(session));
 }
 
 template <class Scalar>
