@@ -84,49 +84,49 @@ struct Evaluation {
 }  // namespace
 
 template <class Scalar>
-auto Core<Scalar>::target_loss(Rows<const double> target) -> Made {
-  return std::make_shared<TargetLoss<Scalar>>(to_matrix<double>(target));
+auto Core<Scalar>::target_loss(Rows<const double> target) -> New {
+  return std::make_unique<TargetLoss<Scalar>>(to_matrix<double>(target));
 }
 
 template <class Scalar>
 auto Core<Scalar>::power_loss(Rows<const double> inputs, Rows<const double> outputs, double power,
-                              bool mean, Index divisor, double constant) -> Made {
-  return std::make_shared<PowerLoss<Scalar>>(to_columns(inputs), to_columns(outputs), power, mean,
+                              bool mean, Index divisor, double constant) -> New {
+  return std::make_unique<PowerLoss<Scalar>>(to_columns(inputs), to_columns(outputs), power, mean,
                                              divisor, constant);
 }
 
 template <class Scalar>
 auto Core<Scalar>::diagonal_loss(Rows<const double> outputs, std::span<const double> scales,
-                                 double factor, double constant) -> Made {
-  return std::make_shared<DiagonalLoss<Scalar>>(to_matrix<double>(outputs), scales, factor,
+                                 double factor, double constant) -> New {
+  return std::make_unique<DiagonalLoss<Scalar>>(to_matrix<double>(outputs), scales, factor,
                                                 constant);
 }
 
 template <class Scalar>
 auto Core<Scalar>::classification_loss(Rows<const double> inputs, std::vector<Index> labels,
-                                       Index n_outputs, bool mean) -> Made {
-  return std::make_shared<ClassificationLoss<Scalar>>(to_columns(inputs), std::move(labels),
+                                       Index n_outputs, bool mean) -> New {
+  return std::make_unique<ClassificationLoss<Scalar>>(to_columns(inputs), std::move(labels),
                                                       n_outputs, mean);
 }
 
 template <class Scalar>
 auto Core<Scalar>::entries_loss(Index n_outputs, Index n_inputs, std::vector<Index> rows,
                                 std::vector<Index> cols, std::span<const double> values, bool mean)
-    -> Made {
-  return std::make_shared<EntriesLoss<Scalar>>(n_outputs, n_inputs, std::move(rows),
+    -> New {
+  return std::make_unique<EntriesLoss<Scalar>>(n_outputs, n_inputs, std::move(rows),
                                                std::move(cols), values, mean);
 }
 
 template <class Scalar>
 auto Core<Scalar>::sensing_loss(Index n_outputs, Index n_inputs, const double* measurements,
-                                std::span<const double> values, bool mean) -> Made {
-  return std::make_shared<SensingLoss<Scalar>>(n_outputs, n_inputs, measurements, values, mean);
+                                std::span<const double> values, bool mean) -> New {
+  return std::make_unique<SensingLoss<Scalar>>(n_outputs, n_inputs, measurements, values, mean);
 }
 
 template <class Scalar>
 auto Core<Scalar>::function_loss(EndToEndFunction<Scalar> function, EndToEndHessian<Scalar> hessian,
-                                 Index n_outputs, Index n_inputs) -> Made {
-  return std::make_shared<FunctionLoss<Scalar>>(std::move(function), std::move(hessian), n_outputs,
+                                 Index n_outputs, Index n_inputs) -> New {
+  return std::make_unique<FunctionLoss<Scalar>>(std::move(function), std::move(hessian), n_outputs,
                                                 n_inputs);
 }
 

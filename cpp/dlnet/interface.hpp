@@ -20,28 +20,29 @@ struct Rows {
 
 template <class Scalar>
 struct Core {
-  using Made = std::shared_ptr<Loss<Scalar>>;
+  using New = std::unique_ptr<Loss<Scalar>>;
+  using Made = std::shared_ptr<Loss<Scalar>>;  // what callers make of a new one
   using Layers = std::vector<Rows<const Scalar>>;
   using OutLayers = std::vector<Rows<Scalar>>;
 
   // Losses copy what they are made of. Samples are rows; `divisor` takes the place of their number
   // in a mean.
-  static Made target_loss(Rows<const double> target);
-  static Made power_loss(Rows<const double> inputs, Rows<const double> outputs, double power,
-                         bool mean, Index divisor, double constant);
+  static New target_loss(Rows<const double> target);
+  static New power_loss(Rows<const double> inputs, Rows<const double> outputs, double power,
+                        bool mean, Index divisor, double constant);
   // Half of `factor` times ||W S - outputs||^2 with the diagonal S of `scales`, and a constant.
-  static Made diagonal_loss(Rows<const double> outputs, std::span<const double> scales,
-                            double factor, double constant);
-  static Made classification_loss(Rows<const double> inputs, std::vector<Index> labels,
-                                  Index n_outputs, bool mean);
-  static Made entries_loss(Index n_outputs, Index n_inputs, std::vector<Index> rows,
-                           std::vector<Index> cols, std::span<const double> values, bool mean);
+  static New diagonal_loss(Rows<const double> outputs, std::span<const double> scales,
+                           double factor, double constant);
+  static New classification_loss(Rows<const double> inputs, std::vector<Index> labels,
+                                 Index n_outputs, bool mean);
+  static New entries_loss(Index n_outputs, Index n_inputs, std::vector<Index> rows,
+                          std::vector<Index> cols, std::span<const double> values, bool mean);
   // Measurement i is measurements[i * n_outputs * n_inputs + row * n_inputs + column].
-  static Made sensing_loss(Index n_outputs, Index n_inputs, const double* measurements,
-                           std::span<const double> values, bool mean);
+  static New sensing_loss(Index n_outputs, Index n_inputs, const double* measurements,
+                          std::span<const double> values, bool mean);
   // `hessian` may be empty.
-  static Made function_loss(EndToEndFunction<Scalar> function, EndToEndHessian<Scalar> hessian,
-                            Index n_outputs, Index n_inputs);
+  static New function_loss(EndToEndFunction<Scalar> function, EndToEndHessian<Scalar> hessian,
+                           Index n_outputs, Index n_inputs);
 
   static std::unique_ptr<Session<Scalar>> open_descent(const Setup<Scalar>& setup);
   static std::unique_ptr<EnsembleSession<Scalar>> open_ensemble(Members<Scalar> members, Path path);
