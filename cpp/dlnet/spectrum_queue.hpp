@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cmath>
+#include <deque>
 #include <limits>
 #include <optional>
 #include <utility>
@@ -142,7 +143,7 @@ class SpectrumQueue {
     return nullptr;
   }
 
-  std::vector<Shape> shapes_;
+  std::deque<Shape> shapes_;  // which need not be moved to add one
 };
 
 }  // namespace dlnet
