@@ -1,5 +1,6 @@
 """Finds the figures of a script: those of pyplot, and those that pydlnet draws without it."""
 
+import textwrap
 from typing import Any
 
 from matplotlib import pyplot
@@ -25,7 +26,11 @@ def scraper(
         figure.savefig(path, dpi=150, facecolor="white")
         paths.append(path)
     pyplot.close("all")
-    return figure_rst(paths, gallery_conf["src_dir"])
+    if not paths:
+        return ""
+    # In a box of their own, which a narrow screen scrolls.
+    pictures = figure_rst(paths, gallery_conf["src_dir"])
+    return f"\n.. container:: drawn\n\n{textwrap.indent(pictures, '   ')}\n"
 
 
 def _figures(names: dict[str, Any]) -> list[Figure]:

@@ -3,6 +3,7 @@
 import inspect
 from collections import defaultdict
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from docutils.nodes import Element
@@ -32,11 +33,14 @@ _INDEX = """Reference
 =========
 
 Everything public, by module. Layer :math:`j` is ``weights[j - 1]``, of shape
-:math:`(d_j, d_{j-1})`; layer 1 acts first. ``import pydlnet as dln`` is the usual import.
+:math:`(d_j, d_{{j-1}})`; layer 1 acts first. ``import pydlnet as dln`` is the usual import. The
+estimators of ``pydlnet.sklearn`` are on the page :doc:`with other libraries </libraries>`.
 
+{entries}
 .. toctree::
-   :maxdepth: 1
+   :hidden:
 
+{pages}
 """
 
 
@@ -84,8 +88,17 @@ def write_pages(app: Sphinx, config: Config) -> None:
                 tables=_tables(of_module[module]),
             ),
         )
-    pages = "\n".join(f"   {module}" for module, _ in public_modules())
-    _write(folder / "index.rst", f"{_INDEX}{pages}\n")
+    modules = list(public_modules())
+    entries = "\n".join(
+        f":doc:`{module}`\n   {_first_line(value)}\n" for module, value in modules
+    )
+    pages = "\n".join(f"   {module}" for module, _ in modules)
+    _write(folder / "index.rst", _INDEX.format(entries=entries, pages=pages))
+
+
+def _first_line(module: ModuleType) -> str:
+    """Return what a module says that it is for."""
+    return (inspect.getdoc(module) or "").partition("\n\n")[0].replace("\n", " ")
 
 
 def find_or_leave(
