@@ -60,7 +60,7 @@ def _common(
     """Trajectories of gradient descent over deep linear networks."""
 
 
-@app.command()
+@app.command(short_help="Complete a low-rank matrix at depths 1, 2 and 3.")
 def demo(
     output: Annotated[
         Path, typer.Option(help="Folder for datasets and picture.", metavar="DIR")
@@ -111,7 +111,9 @@ def run(
     raise typer.Exit(run_file(file, settings or [], dry_run=dry_run, overwrite=overwrite))
 
 
-@app.command(epilog=_SWEEP_EXIT_CODES)
+@app.command(
+    epilog=_SWEEP_EXIT_CODES, short_help="Run an experiment file at every point of a grid."
+)
 def sweep(
     file: Annotated[Path, typer.Argument(help="Sweep file.", metavar="FILE.toml")],
     settings: Annotated[
@@ -178,7 +180,7 @@ def sweep(
     raise typer.Exit(sweep_file(file, settings or [], **workers, **how))
 
 
-@app.command(epilog=_EXIT_CODES)
+@app.command(epilog=_EXIT_CODES, short_help="Run the experiments of a paper again.")
 def reproduce(
     experiment: Annotated[
         str,
@@ -229,7 +231,7 @@ def reproduce(
     raise typer.Exit(run_experiment(experiment, output, threads=threads, **settings))
 
 
-@app.command()
+@app.command(short_help="Print what a saved run, a store or a sweep holds.")
 def show(
     path: Annotated[
         Path,
@@ -242,7 +244,7 @@ def show(
     raise typer.Exit(show_path(path))
 
 
-@app.command()
+@app.command(short_help="Write one page about a run, an ensemble or a sweep.")
 def report(
     path: Annotated[
         Path,
@@ -285,7 +287,7 @@ def report(
     raise typer.Exit(report_path(path, output, experiment, settings or [], title))
 
 
-@app.command(epilog=_WATCH_EXIT_CODES)
+@app.command(epilog=_WATCH_EXIT_CODES, short_help="Follow a run in the terminal.")
 def watch(
     path: Annotated[
         Path,
