@@ -17,7 +17,7 @@ from pydlnet.cli.watch_view import Speed, duration, sparkline
 
 pytest.importorskip("zarr")
 
-SECONDS = 60.0
+SECONDS = 180.0
 
 # A run that commits often and never ends by itself.
 WRITER = """
