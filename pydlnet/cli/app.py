@@ -235,10 +235,13 @@ def reproduce(
 def show(
     path: Annotated[
         Path,
-        typer.Argument(help="What a run saved, a .nc file or a .zarr folder; or a sweep's folder."),
+        typer.Argument(
+            help="What a run saved, a .nc file or a .zarr folder; the data of an ensemble as a .nc "
+            "file; or a sweep's folder."
+        ),
     ],
 ) -> None:
-    """Print what a saved trajectory, a store or a sweep holds, also while it is being written."""
+    """Print what a saved run, a store, an ensemble or a sweep holds, also while it is written."""
     from .show import show_path
 
     raise typer.Exit(show_path(path))

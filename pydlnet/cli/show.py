@@ -1,6 +1,7 @@
 """``pydlnet show``: what a saved trajectory or a sweep holds."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 
 import pydlnet as dln
 from pydlnet.names import recorded_names, shown
+from pydlnet.reports import saved_ensemble
 from pydlnet.storage.files import is_sweep
 
 from .sweep_text import show_sweep
@@ -19,12 +21,12 @@ _ROWS = 9
 
 
 def show_path(path: Path) -> int:
-    """Print what a saved trajectory is, and a few records of its scalar quantities; or a sweep.
+    """Print what a saved trajectory is, and a few records of its numbers; an ensemble; or a sweep.
 
     Parameters
     ----------
     path : Path
-        What `Trajectory.save` wrote, or the folder of a sweep.
+        What `Trajectory.save` wrote, the saved data of an ensemble, or the folder of a sweep.
 
     Returns
     -------
@@ -41,12 +43,33 @@ def show_path(path: Path) -> int:
     if is_sweep(path):
         show_sweep(dln.open_sweep(path))
         return 0
-    trajectory = dln.open(path)
+    try:
+        trajectory = dln.open(path)
+    except ValueError:
+        data = saved_ensemble(path)
+        if data is None:
+            raise
+        _show_ensemble(data)
+        return 0
     say(describe(_rows(trajectory)))
     columns = [name for name, array in trajectory.data.items() if array.dims == ("step",)]
     if columns:
         say(f"\n{_records(trajectory, columns)}")
     return 0
+
+
+def _show_ensemble(data: Any) -> None:
+    """Print how the members of an ensemble ended, and what they recorded."""
+    ends = Counter(map(str, data["status"].values)).most_common()
+    widths = "-".join(str(int(width)) for width in data.attrs["widths"])
+    steps = data["last_step"].values
+    rows = [
+        ("runs", f"{data.sizes['run']:,}: {', '.join(f'{count:,} {end}' for end, count in ends)}"),
+        ("network", f"widths {widths}, {data.attrs['dtype']}"),
+        ("steps", f"{steps.min():,.0f} to {steps.max():,.0f}"),
+        ("records", ", ".join(f"{name} {_sizes(array)}" for name, array in data.items())),
+    ]
+    say(describe(rows))
 
 
 def _rows(trajectory: dln.Trajectory) -> list[tuple[str, str]]:

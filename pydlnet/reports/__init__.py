@@ -135,13 +135,13 @@ def _open(source: Any) -> tuple[Source, Path | None]:
     try:
         return open_trajectory(path), path
     except ValueError:
-        data = _saved_ensemble(path)
+        data = saved_ensemble(path)
         if data is None:
             raise
         return data, path
 
 
-def _saved_ensemble(path: Path) -> xr.Dataset | None:
+def saved_ensemble(path: Path) -> xr.Dataset | None:
     """Return the data of an ensemble as xarray has written it; None if there is none."""
     try:
         if path.suffix == ".zarr":

@@ -3,6 +3,8 @@
 import pytest
 from experiment_file import BASIC
 
+import pydlnet as dln
+
 
 @pytest.fixture
 def saved(call, write):
@@ -35,3 +37,20 @@ def test_what_is_refused(call, saved, write):
     assert code == 2
     assert "problem: expected the one of the trajectory" in err
     assert call("report", "try.nc", "-o", "page.pdf")[0] == 2
+
+
+def test_an_ensemble_is_shown(call):
+    starts = [dln.init.balanced((2, 2, 2), scale=0.1, rng=seed) for seed in range(3)]
+    problem = dln.TargetMatrix([[2.0, 0.0], [0.0, 1.0]])
+    methods = [dln.GradientDescent(rate) for rate in (0.1, 0.1, 9.0)]
+    ensemble = dln.run_ensemble(problem, starts, methods, n_steps=50)
+    ensemble.data.to_netcdf("ensemble.nc")
+    code, out, err = call("show", "ensemble.nc")
+    assert (code, err) == (0, "")
+    assert "3: 2 finished, 1 diverged" in out
+    assert "widths 2-2-2, float64" in out
+    assert "loss (run, step)" in out
+    ensemble.data.drop_vars("status").to_netcdf("else.nc")
+    code, _, err = call("show", "else.nc")
+    assert code == 2
+    assert "expected a trajectory" in err
