@@ -218,7 +218,7 @@ def _draw(
     many = [curve for curve in curves if curve.is_one_of_many]
     single = [curve for curve in curves if not curve.is_one_of_many]
     if many:
-        _add_many(drawing, many, across, kind)
+        _add_many(drawing, many, across, kind, sources)
     lines = [_add(drawing, curve, _source(curve, across, kind, sources)) for curve in single]
     tooltips = [("", "$name"), (across.name, "@at{%.12g}"), ("value", "@y{%.6g}")]
     formatters = {"@at": "printf", "@y": "printf"}
@@ -259,17 +259,33 @@ def _add(drawing: Any, curve: Curve, source: Any) -> Any:
     return line
 
 
-def _add_many(drawing: Any, curves: Sequence[Curve], across: Across, kind: str) -> None:
-    from bokeh.models import ColumnDataSource, HoverTool
+def _source_of_many(curves: Sequence[Curve], across: Across, kind: str, sources: Sources) -> Any:
+    """Return the points of thin lines, those of the other axis if they are the same."""
+    from bokeh.models import ColumnDataSource
 
-    source = ColumnDataSource(
-        {
-            "xs": [across.positions(curve.at) for curve in curves],
-            "ys": [_drawable(curve.values, kind) for curve in curves],
-            "color": [curve.color for curve in curves],
-            "name": [curve.name for curve in curves],
-        }
-    )
+    drawn = [_drawable(curve.values, kind) for curve in curves]
+    there = sources.get(id(curves[0]))
+    if there is None or not all(
+        np.array_equal(before, now, equal_nan=True)
+        for before, now in zip(there.data["ys"], drawn, strict=True)
+    ):
+        sources[id(curves[0])] = ColumnDataSource(
+            {
+                "xs": [across.positions(curve.at) for curve in curves],
+                "ys": drawn,
+                "color": [curve.color for curve in curves],
+                "name": [curve.name for curve in curves],
+            }
+        )
+    return sources[id(curves[0])]
+
+
+def _add_many(
+    drawing: Any, curves: Sequence[Curve], across: Across, kind: str, sources: Sources
+) -> None:
+    from bokeh.models import HoverTool
+
+    source = _source_of_many(curves, across, kind, sources)
     lines = drawing.multi_line(
         "xs", "ys", source=source, color="color", line_width=1.2, alpha=0.6, name="many"
     )

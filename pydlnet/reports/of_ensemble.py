@@ -19,8 +19,11 @@ from .variables import MOST_LINES, drawable, heading_of, left_out, prefers_log
 __all__ = ["sections_of_ensemble"]
 
 BAND = (0.1, 0.9)
+# Points of all members in one drawing, and in all drawings of a page.
 POINTS = 12_000
+POINTS_A_PAGE = 120_000
 POINTS_A_MEMBER = 60
+MOST_DRAWINGS = 20
 MOST_MEMBERS = 100
 MOST_ROWS = 500
 MOST_MODES = 8
@@ -48,8 +51,13 @@ def sections_of_ensemble(
     across = across_of(data.drop_vars("time", errors="ignore"))
     names = _member_names(data)
     curves: list[Part] = [Text(_explanation(data))]
-    for name in drawable(data, "run", "step"):
-        curves += _plots(data, name, across, names)
+    drawn = drawable(data, "run", "step")
+    points = min(POINTS, POINTS_A_PAGE // max(1, min(len(drawn), MOST_DRAWINGS)))
+    for name in drawn[:MOST_DRAWINGS]:
+        curves += _plots(data, name, across, names, points)
+    if drawn[MOST_DRAWINGS:]:
+        text = ", ".join(drawn[MOST_DRAWINGS:])
+        curves.append(Text(f"Recorded, and not drawn for want of room: {text}."))
     rest = [name for name in left_out(data, "run", "step") if name not in ("status", "last_step")]
     if rest:
         curves.append(Text(f"Recorded, and not drawn as curves: {', '.join(rest)}."))
@@ -106,12 +114,14 @@ def _member_names(data: xr.Dataset) -> list[str]:
     ]
 
 
-def _plots(data: xr.Dataset, name: str, across: Across, names: list[str]) -> list[Part]:
+def _plots(
+    data: xr.Dataset, name: str, across: Across, names: list[str], points: int
+) -> list[Part]:
     array = data[name]
     if array.ndim > 2:
         return _medians_alone(data, name, across)
     values = np.asarray(array.values, dtype=np.float64)
-    members, notes = _member_curves(data, values, across, names)
+    members, notes = _member_curves(data, values, across, names, points)
     at, median, low, high = _quantiles(data, values, across)
     picked = outline(median, POINTS // 4)
     if len(picked) < len(median):
@@ -130,10 +140,10 @@ def _plots(data: xr.Dataset, name: str, across: Across, names: list[str]) -> lis
 
 
 def _member_curves(
-    data: xr.Dataset, values: FloatArray, across: Across, names: list[str]
+    data: xr.Dataset, values: FloatArray, across: Across, names: list[str], points: int
 ) -> tuple[list[Curve], list[str]]:
     shown = evenly(len(values), MOST_MEMBERS)
-    limit = max(POINTS_A_MEMBER, POINTS // len(shown))
+    limit = max(POINTS_A_MEMBER, points // len(shown))
     statuses = data["status"].values
     curves = []
     for run in shown.tolist():

@@ -161,6 +161,18 @@ def test_many_quantities_stay_below_the_limit(tmp_path):
     assert "The first 8 of 40 are drawn." in text
 
 
+def test_ensembles_of_many_quantities_stay_below_the_limit(tmp_path):
+    rng = np.random.default_rng(0)
+    dims, shape = ("run", "step"), (200, 300)
+    own = {f"own{k}": (dims, rng.uniform(1.0, 2.0, shape)) for k in range(25)}
+    ends = {"status": ("run", ["finished"] * 200), "last_step": ("run", np.full(200, 299))}
+    data = xr.Dataset(own | ends, {"step": np.arange(300), "run": np.arange(200)})
+    path = dln.report(data, tmp_path / "page.html")
+    assert path.stat().st_size < LIMIT
+    missing = ", ".join(f"own{k}" for k in range(20, 25))
+    assert f"Recorded, and not drawn for want of room: {missing}." in path.read_text()
+
+
 def view_of(*values):
     curves = [Curve("own", np.arange(len(v)), np.array(v), "black") for v in values]
     tabs = plot_curves("own", curves, Across(np.arange(4.0), "step"), prefers_log=True).model
