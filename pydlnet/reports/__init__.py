@@ -46,8 +46,10 @@ def report(
     output : path-like, default "report.html"
         Where to write, ending in ``.html``; replaced in one piece if it exists.
     problem : Problem, optional
-        What a single run minimised, which a saved one does not know: with it theory is laid over
-        the measurement and the target is drawn beside the end-to-end matrix.
+        What was minimised, which a saved run does not know: with it theory is laid over the
+        measurement and the target is drawn beside the end-to-end matrix. Of an ensemble, and of a
+        sweep that kept its trajectories, up to 40 runs of this problem are compared with theory,
+        with the certificate of each.
     title : str, optional
         Heading of the page; by default what is shown.
     repeat : str, optional
@@ -173,16 +175,18 @@ def _sections(
         from .of_run import sections_of_run
 
         return sections_of_run(shown, problem, path, repeat)
-    if problem is not None:
-        raise ValueError("problem: expected None, as theory is compared for single runs only")
     if isinstance(shown, Sweep):
         from .of_sweep import sections_of_sweep
 
-        return sections_of_sweep(shown, repeat)
+        return sections_of_sweep(shown, problem, repeat)
     from .of_ensemble import sections_of_ensemble
 
-    data = shown.data if isinstance(shown, EnsembleTrajectory) else shown
-    return sections_of_ensemble(data, path, repeat)
+    if problem is not None and isinstance(shown, xr.Dataset):
+        raise ValueError(
+            "problem: expected None with the data of an ensemble, which lack its layers; give what "
+            "run_ensemble returned"
+        )
+    return sections_of_ensemble(shown, problem, path, repeat)
 
 
 def _title(shown: Source, path: Path | None) -> str:

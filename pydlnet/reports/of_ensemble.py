@@ -8,15 +8,24 @@ import numpy as np
 import xarray as xr
 
 from .._validation import FloatArray
+from ..ensembles import EnsembleTrajectory
 from ..plots.lines import name_of, places_of
+from ..problems import Problem
 from .across import Across, across_of
 from .curves import COLORS, Band, Curve, plot_curves, shades
+from .many import MOST_COMPARED, Compared, compare, member_of, predicted_over, theory_of_many
 from .of_run import as_facts, brief_method, brief_problem, short, versions
 from .page import Code, Part, Section, Table, Text
 from .thinning import evenly, outline
 from .variables import MOST_LINES, drawable, heading_of, left_out, prefers_log
 
 __all__ = ["sections_of_ensemble"]
+
+NO_PROBLEM = (
+    "Theory is not compared, because the data of an ensemble know problem and layers by "
+    "description only: dln.report(ensemble, problem=problem), with what run_ensemble returned, "
+    "compares it."
+)
 
 BAND = (0.1, 0.9)
 # Points of all members in one drawing, and in all drawings of a page.
@@ -34,27 +43,37 @@ SHARE_RECORDED = 0.5
 
 
 def sections_of_ensemble(
-    data: xr.Dataset, path: Path | None, repeat: str | None
+    shown: EnsembleTrajectory | xr.Dataset,
+    problem: Problem | None,
+    path: Path | None,
+    repeat: str | None,
 ) -> tuple[str, list[Section]]:
     """Return what the report of an ensemble says, in one line and in sections.
 
     Parameters
     ----------
-    data : Dataset
-        Over run and step, as `run_ensemble` gives it.
+    shown : EnsembleTrajectory or Dataset
+        Its data is over run and step, as `run_ensemble` gives it.
+    problem : Problem or None
+        What its members minimised, if that is known.
     path : Path or None
         Where it was saved.
     repeat : str or None
         How it is repeated, if the user says so.
     """
+    data = shown if isinstance(shown, xr.Dataset) else shown.data
     # The times of members differ: all are drawn over the steps.
     across = across_of(data.drop_vars("time", errors="ignore"))
     names = _member_names(data)
+    found: list[Compared] = []
+    if problem is not None and isinstance(shown, EnsembleTrajectory):
+        places = evenly(len(names), MOST_COMPARED).tolist()
+        found = compare([(names[k], member_of(shown, k)) for k in places], problem)
     curves: list[Part] = [Text(_explanation(data))]
     drawn = drawable(data, "run", "step")
     points = min(POINTS, POINTS_A_PAGE // max(1, min(len(drawn), MOST_DRAWINGS)))
     for name in drawn[:MOST_DRAWINGS]:
-        curves += _plots(data, name, across, names, points)
+        curves += _plots(data, name, across, names, points, found)
     if drawn[MOST_DRAWINGS:]:
         text = ", ".join(drawn[MOST_DRAWINGS:])
         curves.append(Text(f"Recorded, and not drawn for want of room: {text}."))
@@ -70,11 +89,13 @@ def sections_of_ensemble(
     facts += as_facts({k: v for k, v in data.attrs.items() if k not in hidden})
     if "wall_seconds" in data.attrs:
         facts.append(["wall time", f"{float(data.attrs['wall_seconds']):.2f} s"])
-    hint = "Theory is compared for single runs: make the report of one member's run."
+    theory = [Section("Theory", [Text(NO_PROBLEM, tone="hint")])]
+    if found:
+        theory = theory_of_many(found, len(names))
     return _subtitle(data), [
         Section("Trajectories", curves),
         Section("Members", _members(data, names)),
-        Section("Theory", [Text(hint, tone="hint")]),
+        *theory,
         Section("Parameters", [Table(facts)]),
         Section("Versions", [Table(versions(data.attrs))]),
         Section("How to repeat it", [Code(repeat or _python(data, path))]),
@@ -115,7 +136,12 @@ def _member_names(data: xr.Dataset) -> list[str]:
 
 
 def _plots(
-    data: xr.Dataset, name: str, across: Across, names: list[str], points: int
+    data: xr.Dataset,
+    name: str,
+    across: Across,
+    names: list[str],
+    points: int,
+    found: list[Compared],
 ) -> list[Part]:
     array = data[name]
     if array.ndim > 2:
@@ -128,9 +154,11 @@ def _plots(
         notes.append(f"Thinned: {len(median):,} steps are drawn through fewer points.")
     band = Band("quantiles", at[picked], low[picked], high[picked], COLORS[0])
     thick = Curve("median", at[picked], median[picked], COLORS[0], width=3.0, in_legend=True)
+    predicted, said = predicted_over(found, name)
+    notes += said
     plot = plot_curves(
         heading_of(array),
-        [*members, thick],
+        [*members, thick, *predicted],
         across,
         notes=notes,
         prefers_log=prefers_log(name),

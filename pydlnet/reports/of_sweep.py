@@ -7,10 +7,12 @@ import numpy as np
 import xarray as xr
 
 from .._validation import FloatArray
+from ..problems import Problem
 from ..sweeps import Sweep
 from .across import Across
 from .curves import Curve, plot_curves, shades
 from .grids import Grid, heat_map, line_over_grid
+from .many import MOST_COMPARED, Compared, compare, predicted_over, theory_of_many
 from .of_run import as_facts, brief_method, brief_problem, versions
 from .page import Code, Part, Section, Table, Text
 from .thinning import evenly, outline
@@ -26,18 +28,30 @@ MOST_PANELS = 4
 
 # What calls the points of `pydlnet sweep`.
 OF_FILES = "pydlnet.cli.sweep_point.run_point"
+NO_PROBLEM = (
+    "Theory is not compared without the problem: dln.report(sweep, problem=problem) compares it, "
+    "if the sweep kept its trajectories, dln.sweep(..., keep_trajectories=True)."
+)
+NO_TRAJECTORIES = (
+    "Theory is not compared, because no trajectories were kept: let the function return one, and "
+    "launch dln.sweep(..., keep_trajectories=True)."
+)
 
 # What is looked at first.
 FIRST = ("final_loss", "last_step", "loss")
 
 
-def sections_of_sweep(sweep: Sweep, repeat: str | None) -> tuple[str, list[Section]]:
+def sections_of_sweep(
+    sweep: Sweep, problem: Problem | None, repeat: str | None
+) -> tuple[str, list[Section]]:
     """Return what the report of a sweep says, in one line and in sections.
 
     Parameters
     ----------
     sweep : Sweep
         As its folder has it.
+    problem : Problem or None
+        What its points minimised, if that is known; points of other problems are not compared.
     repeat : str or None
         How it is repeated, if the user says so.
     """
@@ -58,6 +72,7 @@ def sections_of_sweep(sweep: Sweep, repeat: str | None) -> tuple[str, list[Secti
         over_grid = draw(grid, {name: data[name] for name in names})
     else:
         over_grid = [Text("No point has a number to draw over the grid yet.", tone="hint")]
+    found = _compared(sweep, problem, grid)
     ends = Counter(str(end) for end in data["status"].values.ravel())
     facts = [
         ["function", _caller(sweep)],
@@ -70,7 +85,8 @@ def sections_of_sweep(sweep: Sweep, repeat: str | None) -> tuple[str, list[Secti
     ]
     return _subtitle(sweep, ends), [
         Section("Over the grid", over_grid),
-        Section("Curves", _curves(data, grid)),
+        Section("Curves", _curves(data, grid, found)),
+        *_theory(found, problem, grid),
         Section("Failed points", _failures(sweep)),
         Section("Parameters", [Table(facts)]),
         Section("Versions", [Table(versions(data.attrs))]),
@@ -138,7 +154,7 @@ def _scalars(data: xr.Dataset, dims: tuple[str, ...]) -> list[str]:
     return sorted(names, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST))
 
 
-def _curves(data: xr.Dataset, grid: Grid) -> list[Part]:
+def _curves(data: xr.Dataset, grid: Grid, found: list[Compared]) -> list[Part]:
     """Return what the points recorded over their steps."""
     if "step" not in data.coords or data["step"].dims != ("step",):
         return []
@@ -151,13 +167,13 @@ def _curves(data: xr.Dataset, grid: Grid) -> list[Part]:
     names.sort(key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST))
     parts: list[Part] = []
     for name in names[:MOST_PANELS]:
-        parts += _panel(data[name], grid, across)
+        parts += _panel(data[name], grid, across, found)
     if len(names) > MOST_PANELS:
         parts.append(Text(f"Recorded, and not drawn: {', '.join(names[MOST_PANELS:])}."))
     return parts
 
 
-def _panel(array: xr.DataArray, grid: Grid, across: Across) -> list[Part]:
+def _panel(array: xr.DataArray, grid: Grid, across: Across, found: list[Compared]) -> list[Part]:
     shown = evenly(grid.size, MOST_CURVES)
     colors = shades(len(shown))
     limit = max(50, POINTS // len(shown))
@@ -172,9 +188,35 @@ def _panel(array: xr.DataArray, grid: Grid, across: Across) -> list[Part]:
     notes = ["A line a point, named beside the pointer, dark to light in the order of the grid."]
     if len(shown) < grid.size:
         notes.append(f"{len(shown)} of {grid.size:,} points are drawn.")
+    predicted, said = predicted_over(found, str(array.name))
+    curves += predicted
+    notes += said
     heading, which = heading_of(array), prefers_log(array.name)
     plot = plot_curves(heading, curves, across, notes=notes, prefers_log=which)
     return [] if plot is None else [plot]
+
+
+def _compared(sweep: Sweep, problem: Problem | None, grid: Grid) -> list[Compared]:
+    """Compare the points whose trajectories were kept with theory."""
+    done = [k for k in range(grid.size) if grid.status[k] not in ("failed", "missing")]
+    if problem is None or not done:
+        return []
+    points = sweep.points()
+    runs = []
+    for k in (done[i] for i in evenly(len(done), MOST_COMPARED).tolist()):
+        try:
+            trajectory = sweep.trajectory(**points[k]["parameters"])
+        except ValueError:  # not kept, nor that of any other point
+            return []
+        runs.append((f"{grid.name(k)}, {trajectory.status}", trajectory))
+    return compare(runs, problem)
+
+
+def _theory(found: list[Compared], problem: Problem | None, grid: Grid) -> list[Section]:
+    if found:
+        return theory_of_many(found, grid.size)
+    text = NO_PROBLEM if problem is None else NO_TRAJECTORIES
+    return [Section("Theory", [Text(text, tone="hint")])]
 
 
 def _failures(sweep: Sweep) -> list[Part]:

@@ -58,8 +58,8 @@ BOUNDS = {
     "loss": "excess loss, from step 0 on",
     "contraction": "excess loss, from the record before",
     "balance": "largest imbalance, at most 2δ",
-    "layer_norm": "largest layer norm, at most (4‖Φ‖_F)^(1/N)",
-    "end_to_end_norm": "norm of W, at most 2‖Φ‖_F",
+    "layer_norm": "largest layer norm, at most (4 ||Phi||_F)^(1/N)",
+    "end_to_end_norm": "norm of W, at most 2 ||Phi||_F",
     "smallest_singular_value": "smallest singular value of W, at least c",
 }
 
@@ -92,8 +92,10 @@ class Predictions:
     checked: xr.Dataset | None = None
 
 
-def predict(trajectory: Trajectory, problem: Problem | None) -> Predictions:
-    """Compare a run with all of theory that applies to it."""
+def predict(
+    trajectory: Trajectory, problem: Problem | None, most_work: float = MOST_WORK
+) -> Predictions:
+    """Compare a run with all of theory that applies to it, and takes no more work than this."""
     if problem is None:
         return Predictions()
     places = evenly(trajectory.data.sizes["step"], MOST_RECORDS)
@@ -101,7 +103,7 @@ def predict(trajectory: Trajectory, problem: Problem | None) -> Predictions:
     some = replace(trajectory, data=trajectory.data.isel(step=places).load())
     names = list(NAMES)
     reasons = {}
-    if _work(trajectory) > MOST_WORK:
+    if _work(trajectory) > most_work:
         names.remove("end_to_end_rule")
         reasons["end_to_end_rule"] = (
             "it takes as many steps as the run, each with a singular value decomposition, which "
