@@ -10,12 +10,12 @@ adds no expressiveness. But descent on the layers moves :math:`W` differently. F
    \frac{d W}{d t} = -\sum_{j=1}^{N} [W W^\top]^{(j-1)/N} \; \nabla\ell(W) \; [W^\top W]^{(N-j)/N},
 
 up to first order in the learning rate [1]_: larger steps along directions that :math:`W` already
-has, an adaptive rate and a momentum of a kind that no regulariser of :math:`\ell` yields
-(:func:`pydlnet.theory.end_to_end_curl`). Whether that helps depends on the loss. Take
-:math:`\ell(w) = \frac{1}{p} \sum_i |w_i - y_i|^p` with :math:`y_1 \gg y_2 > 0`. For :math:`p > 2`
-the large residual of the start limits the rate of plain descent long after it has gone; behind
-depth the rate grows with :math:`w_1`, when :math:`w_2` needs it. Each depth at its largest rate,
-the number of steps falls by
+has, an adaptive rate and a momentum, from three layers on of a kind that no regulariser of
+:math:`\ell` yields (:func:`pydlnet.theory.end_to_end_curl`). Whether that helps depends on the
+loss. Take :math:`\ell(w) = \frac{1}{p} \sum_i |w_i - y_i|^p` with :math:`y_1 \gg y_2 > 0`. For
+:math:`p > 2` the large residual of the start limits the rate of plain descent long after it has
+gone; behind depth the rate grows with :math:`w_1`, when :math:`w_2` needs it. Each depth at its
+largest rate, the number of steps falls by
 
 .. math::
    R(N, p) = \frac{(p - 2/N)^{p - 2/N}}{N \, (2 - 2/N)^{2 - 2/N} \, (p - 2)^{p - 2}},
@@ -106,6 +106,7 @@ for power, axes in zip((2, 4), panels, strict=True):
     )
     axes.set_xlim(left=1)
 panels[0].set_ylabel("loss")
+panels[0].plot([], [], ":", color="0.3", linewidth=1, label="predicted from depth 1")
 panels[0].legend()
 
 # %%

@@ -83,6 +83,13 @@ panels[1].locator_params(axis="x", nbins=5)
 panels[1].legend()
 
 # %%
+# All of them in one picture: how far the measurement is on the right side of each bound. The margin
+# of the loss since the last record is small because the admitted steps are.
+
+figure, axes = plt.subplots(figsize=(6.5, 4.4), layout="constrained")
+dln.plot.check(checked, axes)
+
+# %%
 # How far the constants are from sharp
 # ------------------------------------
 #
