@@ -86,7 +86,7 @@ def overlay(
     >>> import pydlnet as dln
     >>> problem = dln.TargetMatrix(np.diag([3.0, 1.0]))
     >>> start = dln.init.balanced((2, 2, 2), scale=0.1, rng=0)
-    >>> record = dln.Record(["loss", "end_to_end"], every=5)
+    >>> record = dln.Record(["loss", "weights"], every=5)
     >>> trajectory = dln.run(problem, start, dln.GradientDescent(0.1), n_steps=200, record=record)
     >>> axes = dln.plot.overlay(trajectory)
     >>> axes.figure.savefig("picture.png")
