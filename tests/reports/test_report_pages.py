@@ -65,7 +65,7 @@ def test_a_run_is_all_there(page):
     ]
     for caption in (
         "loss",
-        "singular_value",
+        "singular values of W",
         "effective rank",
         "imbalance",
         "End-to-end",
@@ -119,9 +119,13 @@ def test_colours_of_each_step(page):
 def test_play_runs_to_the_end(page):
     shown = page(run(record=dln.Record(["loss", "weights"], steps=[1, 2, 3]), n_steps=3))
     play = next(b for b in shown.find(".bk-btn") if "play" in b.text)
+    shown.run(
+        "const slider = Bokeh.documents[0].get_model_by_name('slider'); window.shown = [];"
+        "slider.properties.value.change.connect(() => window.shown.push(slider.value));"
+    )
     play.click()
-    shown.wait("return Bokeh.documents[0].get_model_by_name('slider').value < 3")
-    shown.wait("return Bokeh.documents[0].get_model_by_name('slider').value == 3")
+    shown.wait("return window.shown.at(-1) == 3")
+    assert shown.run("return window.shown") == [0, 1, 2, 3]
     shown.wait("return !Bokeh.documents[0].get_model_by_name('play').active")
 
 
