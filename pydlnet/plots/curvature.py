@@ -16,7 +16,7 @@ from .style import styled
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["sharpness"]
+__all__ = ["sharpness", "stability_limit"]
 
 _NAMES = {"sharpness": "largest (sharpness)", "hessian_min": "smallest"}
 
@@ -95,7 +95,7 @@ def sharpness(
         recorded(data, "sharpness", _NAMES, "trajectory")
     found = [require_one_run(data[name], ("step",), "trajectory") for name in names]
     across = across_of(data, x)
-    limit, text = _limit(data, learning_rate)
+    limit, text = stability_limit(data, learning_rate)
     axes = prepare(ax, across)
     styles = line_styles(axes, [_NAMES[name] for name in names], len(names))
     for variable, style in zip(found, styles, strict=True):
@@ -116,7 +116,9 @@ def _follow_up_to(axes: "Axes", highest: float) -> None:
         axes.set_ylim(max(bottom, -highest), min(top, highest))
 
 
-def _limit(data: xr.Dataset, learning_rate: float | None) -> tuple[FloatArray | None, str]:
+def stability_limit(
+    data: xr.Dataset, learning_rate: float | None = None
+) -> tuple[FloatArray | None, str]:
     """Return the curvature up to which steps are stable at each record, and what it is."""
     method = json.loads(data.attrs.get("method", "{}"))
     factor, text = _of_momentum(method)

@@ -1,13 +1,16 @@
 """The report of one run."""
 
 import json
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import xarray as xr
 
 from .. import metrics
 from ..flows import GradientFlow
+from ..plots.curvature import stability_limit
 from ..problems import Problem
 from ..theory import checks
 from ..trajectory import Trajectory
@@ -120,7 +123,7 @@ def _curves(
     room = room_for(data[name] for name in names[:MOST_DRAWINGS])
     for name in names[:MOST_DRAWINGS]:
         curves, notes = as_curves(data[name], across, room)
-        theirs = list(overlaid(predictions, name, across))
+        theirs = [*overlaid(predictions, name, across), *_limits(data, name, across)]
         if theirs and len(curves) == 1:
             curves[0].in_legend = True
             curves[0].name = "measured"
@@ -141,6 +144,15 @@ def _curves(
     if rest:
         parts.append(Text(f"Recorded, and not drawn as curves: {', '.join(rest)}."))
     return parts
+
+
+def _limits(data: xr.Dataset, name: str, across: Across) -> Iterator[Curve]:
+    """Yield the curvature up to which steps are stable, beside the largest that was measured."""
+    limit, text = stability_limit(data) if name == "sharpness" else (None, "")
+    if limit is not None:
+        curves, _ = as_curves(xr.DataArray(limit, dims="step", name=text), across)
+        for curve in curves:  # none where no rate was recorded
+            yield Curve(text, curve.at, curve.values, "#333333", "dotted", in_legend=True)
 
 
 def _computed_singular_values(frames: Frames, across: Across) -> list[Part]:

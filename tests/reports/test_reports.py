@@ -112,6 +112,17 @@ def test_lines_are_called_as_in_pictures():
     assert drawn == names
 
 
+@pytest.mark.parametrize(
+    ("method", "has_limit"), [(dln.GradientDescent(0.1), True), (dln.Adam(0.1), False)]
+)
+def test_the_sharpness_is_beside_its_limit(tmp_path, method, has_limit):
+    start, record = dln.init.balanced((2, 2, 2), 0.3, rng=0), dln.Record(["sharpness"], every=5)
+    found = dln.run(dln.TargetMatrix(TARGET), start, method, n_steps=20, record=record)
+    page = tmp_path / "page.html"
+    dln.report(found, page)
+    assert ("2 / learning rate" in page.read_text()) == has_limit
+
+
 def test_a_running_store_is_shown(tmp_path):
     pytest.importorskip("zarr")
     run(["loss", "end_to_end"], store=tmp_path / "run.zarr")
