@@ -85,7 +85,9 @@ QUANTITIES: dict[str, tuple[Variable, ...]] = {
             definition="that of the update that leaves this step",
         ),
     ),
-    "singular_values": (_variable("singular_value", "mode", long_name="singular values of W"),),
+    "singular_values": (
+        _variable("singular_value", "mode", long_name="singular values of the end-to-end matrix W"),
+    ),
     "singular_vectors": (
         _variable(
             "left_singular_vector",

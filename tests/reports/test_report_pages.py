@@ -65,7 +65,7 @@ def test_a_run_is_all_there(page):
     ]
     for caption in (
         "loss",
-        "singular values of W",
+        "singular values of the end-to-end matrix W",
         "effective rank",
         "imbalance",
         "End-to-end",
