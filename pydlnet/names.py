@@ -6,7 +6,7 @@ text.
 """
 
 import numbers
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,7 +62,7 @@ def as_coords(given: Mapping[str, Any], shape: tuple[int, int]) -> dict[str, Nam
 
 
 def _listed(values: Any, side: str) -> Names:
-    if not is_sequence(values):
+    if not is_sequence(values) or isinstance(values, Set):  # which has no order
         raise TypeError(f"{side}: expected a sequence of names, got {type(values).__name__}")
     if hasattr(values, "dtype") and getattr(values, "ndim", 1) != 1:
         raise ValueError(f"{side}: expected one name each, got shape {tuple(values.shape)}")
@@ -97,7 +97,7 @@ def as_names(values: Names, side: str, argument: str) -> Names:
         If a name is missing, or is there twice; if text holds what files cannot.
     """
     items = values.tolist()
-    if (odd := next((item for item in items if not isinstance(item, Hashable)), None)) is not None:
+    if (odd := next((item for item in items if not _is_hashable(item)), None)) is not None:
         raise TypeError(f"{argument}: expected text or numbers as names, got {odd!r}")
     is_time = values.dtype.kind in "mM"  # which NumPy makes integers of
     missing = np.flatnonzero(np.isnat(values) if is_time else [is_missing(x) for x in items])
@@ -116,6 +116,14 @@ def as_names(values: Names, side: str, argument: str) -> Names:
     return freeze(names)
 
 
+def _is_hashable(value: Any) -> bool:
+    try:
+        hash(value)
+    except TypeError:  # also of a tuple with a list in it
+        return False
+    return True
+
+
 def is_missing(value: Any) -> bool:
     """Whether a value stands for none: None, NaN, NaT, pandas.NA."""
     try:
@@ -128,7 +136,7 @@ def _repeated(items: Sequence[Any]) -> Any:
     """Return the first item that was there before, None if there is none."""
     seen: set[tuple[bool, Any]] = set()
     for item in items:
-        key = (isinstance(item, bool), item)  # True is not the number 1
+        key = (isinstance(item, bool | np.bool_), item)  # True is not the number 1
         if key in seen:
             return item
         seen.add(key)
@@ -168,9 +176,16 @@ def _of_items(items: list[Any]) -> Names:
         if all(isinstance(item, numbers.Integral) for item in items):
             if all(-(2**63) <= item < 2**63 for item in items):
                 return np.array([int(item) for item in items], dtype=np.int64)
-        elif all(float(item) == item for item in items):
+        elif all(_is_float(item) for item in items):
             return np.array([float(item) for item in items])
     return _as_text(items)
+
+
+def _is_float(number: Any) -> bool:
+    try:
+        return bool(float(number) == number)
+    except OverflowError:
+        return False
 
 
 def _as_text(items: list[Any]) -> Names:
@@ -248,7 +263,10 @@ def text_of(name: Any) -> str:
     if isinstance(name, np.datetime64):
         text = str(np.datetime_as_string(name, unit="auto"))
         return text.replace("T", " ")
-    return f"{name:g}" if isinstance(name, float | np.floating) else str(name)
+    if isinstance(name, float | np.floating):
+        few = f"{name:g}"
+        return few if float(few) == name else repr(float(name))  # or two would look like one
+    return str(name)
 
 
 def shortened(text: str, longest: int) -> str:

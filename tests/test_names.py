@@ -372,6 +372,27 @@ def test_names_given_by_hand():
     assert problem.coords
 
 
+def test_odd_numbers_as_names():
+    problem = dln.TargetMatrix(np.eye(2, 2))
+    assert names_of_problem(problem.assign_coords(input=[10**400, 0.5]))["input"][1] == "0.5"
+    assert names_of_problem(problem.assign_coords(input=[np.bool_(True), 1])) == {
+        "input": ["True", "1"]
+    }
+    days = problem.assign_coords(input=[20230101.0, 20230102.0], output=[0.5, 2.0])
+    panels = dln.plot.end_to_end(
+        dln.run(
+            days,
+            dln.init.identity((2, 2)),
+            dln.GradientDescent(0.1),
+            n_steps=1,
+            record=dln.Record("end_to_end"),
+        )
+    )
+    texts = [text.get_text() for text in np.ravel(panels)[0].get_xticklabels()]
+    assert texts == ["20230101.0", "20230102.0"]
+    assert [text.get_text() for text in np.ravel(panels)[0].get_yticklabels()] == ["0.5", "2"]
+
+
 @pytest.mark.parametrize(
     ("coords", "error", "message"),
     [
@@ -380,6 +401,8 @@ def test_names_given_by_hand():
         ({"input": "abc"}, TypeError, "input: expected a sequence of names, got str"),
         ({"input": np.eye(3)}, ValueError, "input: expected one name each"),
         ({"input": [["a"], ["b"], ["c"]]}, TypeError, "input: expected text or numbers as names"),
+        ({"input": [(1, [2]), 3, 4]}, TypeError, "input: expected text or numbers as names"),
+        ({"input": {"a", "b", "c"}}, TypeError, "input: expected a sequence of names, got set"),
         ({"inputs": ["a", "b", "c"]}, TypeError, "got 'inputs'; did you mean 'input'"),
     ],
 )

@@ -85,6 +85,23 @@ def test_a_sweep_over_other_names_has_all_of_them(tmp_path):
             )
 
 
+MIXED = {"times": pd.to_datetime(["2021", "2019", "2020"]), "numbers": [7, 8, 9]}
+
+
+def mixed(kind):
+    problem = NAMED.assign_coords(input=MIXED[kind])
+    return dln.run(problem, START, METHODS[0], n_steps=10, record=RECORD)
+
+
+def test_names_of_several_kinds_are_text_in_a_sweep(tmp_path):
+    data = dln.sweep(mixed, {"kind": list(MIXED)}, store=tmp_path / "mixed", n_jobs=1).data
+    assert {"7", "8", "9"} < set(data.input.values)
+    assert sum(name.startswith("2019-01-01") for name in data.input.values) == 1
+    np.testing.assert_array_equal(
+        data.end_to_end.sel(kind="numbers", input="8"), mixed("numbers").data.end_to_end[..., 1]
+    )
+
+
 @pytest.mark.parametrize("order", [[30, 10, 20], pd.to_datetime(["2021", "2019", "2020"])])
 def test_names_that_are_numbers_or_times_keep_their_order_in_a_sweep(tmp_path, order):
     problem = NAMED.assign_coords(input=order)

@@ -56,19 +56,26 @@ def _read(folder: Folder, record: dict[str, Any], name: str) -> NDArray[Any] | N
 def _union(parts: list[NDArray[Any]]) -> NDArray[Any] | None:
     if any(np.unique(part).size < part.size for part in parts):
         return None
-    if any(part.dtype.kind == "U" for part in parts):
-        every = dict.fromkeys(str(item) for part in parts for item in part.tolist())
+    kinds = {part.dtype.kind for part in parts}
+    if "U" in kinds or not (len(kinds) == 1 or kinds <= set("iuf")):  # True is not the number 1
+        every = dict.fromkeys(text for part in parts for text in _texts(part))
         return np.array(list(every), dtype=object)
     longest = max(parts, key=len)  # such as names, which are in the order of what they name
     is_whole = all(part is longest or bool(np.isin(part, longest).all()) for part in parts)
     return longest if is_whole else np.unique(np.concatenate(parts))
 
 
+def _texts(part: NDArray[Any]) -> list[str]:
+    """Return the entries of a coordinate as text, times not as the integers that they are."""
+    items = np.datetime_as_string(part) if part.dtype.kind == "M" else part
+    return [str(item) for item in items.tolist()]
+
+
 def places_in(union: NDArray[Any], own: NDArray[Any]) -> NDArray[np.int64]:
     """Return where the entries of one coordinate are in the union."""
     if union.dtype == object:
         place = {item: i for i, item in enumerate(union.tolist())}
-        return np.array([place[str(item)] for item in own.tolist()], dtype=np.int64)
+        return np.array([place[text] for text in _texts(own)], dtype=np.int64)
     order = np.argsort(union, kind="stable")
     places = order[np.minimum(np.searchsorted(union, own, sorter=order), union.size - 1)]
     same = union[places] == own
