@@ -262,10 +262,20 @@ def test_wrong_arguments(read, options, error, message):
 EUROPEAN = "Nutzerin;Film;Sterne\nZoë;Der Bär;3,5\n bob;M;4\nbob;Der Bär;1,0\n"
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "UTF8", "utf-8-sig", "cp1252", "latin-1", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8", "UTF_8", "utf-8-sig", "cp1252", "latin-1", "utf-16"])
 def test_decimal_commas_and_other_encodings(read, encoding):
     rated = read(EUROPEAN.encode(encoding), decimal=",", encoding=encoding)
     assert entries(rated) == {("Zoë", "Der Bär"): 3.5, ("bob", "M"): 4.0, ("bob", "Der Bär"): 1.0}
+
+
+def test_a_mark_at_the_start_of_a_file_is_no_letter(read):
+    assert list(read(b"\xef\xbb\xbfa,b,3", encoding="U8").user_ids) == ["a"]
+
+
+@pytest.mark.parametrize("encoding", ["none", "undefined", "a\0", "hex"])
+def test_what_is_no_encoding(read, encoding):
+    with pytest.raises(ValueError, match=r"^encoding: expected that of a text"):
+        read("a,b,3", encoding=encoding)
 
 
 def test_a_point_where_decimals_have_a_comma(read):
@@ -273,11 +283,13 @@ def test_a_point_where_decimals_have_a_comma(read):
         read("a;b;3,5\n\na;c;1.000,5", decimal=",")
     with pytest.raises(ValueError, match=r"line 2: expected a number, got '1\.5'; .* decimal='\.'"):
         read("a;b;3,5\na;c;1.5", decimal=",")
+    with pytest.raises(ValueError, match=r"line 1: .* got '3,5'; give decimal=','"):
+        read("1;2;3,5\n2;3;1,0")
     with pytest.raises(ValueError, match=r"line 1: expected cp1252: .*; give the encoding"):
         read(b"a,\x81,3", encoding="cp1252")
 
 
-@pytest.mark.parametrize("given", [{"decimal": ","}, {"encoding": "cp1252"}])
+@pytest.mark.parametrize("given", [{"decimal": ","}, {"encoding": "cp1252"}, {"separator": ";"}])
 def test_what_says_how_text_is_read_is_for_text_alone(tmp_path, given):
     with pytest.raises(ValueError, match=f"{next(iter(given))}: expected none for a DataFrame"):
         datasets.ratings(TABLE, **given)
@@ -300,6 +312,7 @@ def test_the_nearest_name(read):
     [
         ({"stars": [1.0, np.nan, 3.0, 4.0]}, ValueError, r"row 1 .*got a missing value"),
         ({"stars": [1.0, 2.0, np.inf, 4.0]}, ValueError, r"row 2 .*got inf"),
+        ({"stars": pd.Categorical([1, None, 2, 3])}, ValueError, r"row 1 .*got a missing value"),
         ({"stars": list("1234")}, TypeError, "value: expected a column of real numbers"),
         ({"stars": [True] * 4}, TypeError, "value: expected a column of real numbers"),
         ({"stars": [1j] * 4}, TypeError, "value: expected a column of real numbers"),

@@ -139,7 +139,9 @@ def _reals(column: pd.Series[Any], place: Callable[[int], str]) -> FloatArray:
     import pandas as pd
 
     if isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.astype(column.dtype.categories.dtype)
+        kind = getattr(column.dtype.categories.dtype, "kind", "O")
+        # Integers would have no place for what is missing.
+        column = column.astype(np.float64 if kind in "iuf" else object)
     if getattr(column.dtype, "kind", "O") not in "iuf":
         raise TypeError(f"value: expected a column of real numbers, got dtype {column.dtype}")
     values: FloatArray = column.to_numpy(dtype=np.float64, na_value=np.nan)

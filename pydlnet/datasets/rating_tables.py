@@ -71,7 +71,8 @@ def ratings(
         number; if a pair occurs twice; if the text has another encoding, the separator is not
         clear, the file is damaged or empty, or no column has that name; if a column that is given
         by position, or by default, is the one without a name among columns that have one; if
-        `decimal` or `encoding` is given for what is no text file. The message names the line.
+        `separator`, `decimal` or `encoding` is given for what is no text file. The message names
+        the line.
     TypeError
         If an argument is of a wrong type, or a column of a Parquet file or of a DataFrame is.
     ImportError
@@ -99,17 +100,17 @@ def ratings(
     if not isinstance(encoding, str):
         raise TypeError(f"encoding: expected a str, got {type(encoding).__name__}")
     if hasattr(path, "iloc") and hasattr(path, "columns"):
-        _refuse(decimal, encoding, "a DataFrame")
+        _refuse(separator, decimal, encoding, "a DataFrame")
         return from_table(from_frame(path, columns, "the DataFrame"), duplicates)
     if hasattr(path, "__arrow_c_stream__") and not hasattr(path, "iloc"):
-        _refuse(decimal, encoding, "a table")
+        _refuse(separator, decimal, encoding, "a table")
         return from_table(from_arrow(path, columns), duplicates)
     location = _as_location(path)
     if not location.is_file():
         what = "a file, got the folder" if location.is_dir() else "a file of ratings, found none at"
         raise FileNotFoundError(f"path: expected {what} {str(location)!r}")
     if is_parquet(location):
-        _refuse(decimal, encoding, "a Parquet file")
+        _refuse(separator, decimal, encoding, "a Parquet file")
         return from_table(from_parquet(location, columns), duplicates)
     content = _content(location)
     table = from_text(
@@ -118,8 +119,10 @@ def ratings(
     return from_table(table, duplicates)
 
 
-def _refuse(decimal: str, encoding: str, what: str) -> None:
+def _refuse(separator: str | None, decimal: str, encoding: str, what: str) -> None:
     """Raise if something is given that says how text is read."""
+    if separator is not None:
+        raise ValueError(f"separator: expected none for {what}, got {separator!r}")
     if decimal != ".":
         raise ValueError(f"decimal: expected none for {what}, got {decimal!r}")
     if encoding != "utf-8":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import itertools
@@ -133,18 +134,19 @@ def _columns(
 
 
 def _decoded(content: bytes, name: str, encoding: str) -> str:
-    is_utf8 = encoding.lower() in ("utf-8", "utf8")
+    is_utf8 = False
     try:
+        is_utf8 = codecs.lookup(encoding).name == "utf-8"
         text = content.decode("utf-8-sig" if is_utf8 else encoding)
-    except LookupError:
-        raise ValueError(
-            f"encoding: expected that of a text, such as 'cp1252', got {encoding!r}"
-        ) from None
     except UnicodeDecodeError as error:
         number = error.object.count(b"\n", 0, error.start) + 1
         raise ValueError(
             f"path: {name}, line {number}: expected {'UTF-8' if is_utf8 else encoding}: "
             f"{error.reason}; give the encoding of the file, such as encoding='cp1252'"
+        ) from None
+    except (LookupError, ValueError):
+        raise ValueError(
+            f"encoding: expected that of a text, such as 'cp1252', got {encoding!r}"
         ) from None
     if "\0" in text:
         number = text.count("\n", 0, text.index("\0")) + 1
@@ -246,7 +248,7 @@ def _is_header(fields: Sequence[str], decimal: str, place: str) -> bool:
     if any(_is_number(identifier) for identifier in identifiers):
         raise ValueError(
             f"path: {place}: expected names of columns or a number in the column of values, got "
-            f"{value!r}"
+            f"{value!r}{_help(value, decimal, 1)}"
         )
     return True
 
