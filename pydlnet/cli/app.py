@@ -236,8 +236,8 @@ def show(
     path: Annotated[
         Path,
         typer.Argument(
-            help="What a run saved, a .nc file or a .zarr folder; the data of an ensemble as a .nc "
-            "file; or a sweep's folder."
+            help="What a run or an ensemble saved, a .nc file or a .zarr folder; or a sweep's "
+            "folder."
         ),
     ],
 ) -> None:
@@ -252,8 +252,8 @@ def report(
     path: Annotated[
         Path,
         typer.Argument(
-            help="What a run saved, a .nc file or a .zarr folder, or keeps in a store; the data of "
-            "an ensemble as a .nc file; or a sweep's folder."
+            help="What a run or an ensemble saved, a .nc file or a .zarr folder; a run's store; or "
+            "a sweep's folder."
         ),
     ],
     output: Annotated[

@@ -46,10 +46,11 @@ def show_path(path: Path) -> int:
     try:
         trajectory = dln.open(path)
     except ValueError:
-        data = saved_ensemble(path)
-        if data is None:
+        ensemble = saved_ensemble(path)
+        if ensemble is None:
             raise
-        _show_ensemble(data)
+        is_whole = isinstance(ensemble, dln.EnsembleTrajectory)
+        _show_ensemble(ensemble.data if is_whole else ensemble)
         return 0
     say(describe(_rows(trajectory)))
     columns = [name for name, array in trajectory.data.items() if array.dims == ("step",)]

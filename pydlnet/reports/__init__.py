@@ -15,6 +15,7 @@ from .._validation import as_path
 from ..ensembles import EnsembleTrajectory
 from ..problems import Problem
 from ..storage import open_trajectory
+from ..storage.ensembles import open_ensemble
 from ..storage.files import is_sweep
 from ..sweeps import Sweep, open_sweep
 from ..trajectory import Trajectory
@@ -40,9 +41,9 @@ def report(
     Parameters
     ----------
     source : Trajectory, EnsembleTrajectory, Sweep, Dataset or path-like
-        What to show; a Dataset is the data of an ensemble. A path is what `Trajectory.save` wrote,
-        a store, also while its run goes on, the folder of a sweep, or the data of an ensemble as
-        `ensemble.data.to_netcdf` wrote it.
+        What to show; a Dataset is the data of an ensemble. A path is what `Trajectory.save` or
+        `EnsembleTrajectory.save` wrote, a store, also while its run goes on, the folder of a sweep,
+        or the data of an ensemble as `ensemble.data.to_netcdf` wrote it.
     output : path-like, default "report.html"
         Where to write, ending in ``.html``; replaced in one piece if it exists.
     problem : Problem, optional
@@ -137,21 +138,29 @@ def _open(source: Any) -> tuple[Source, Path | None]:
     try:
         return open_trajectory(path), path
     except ValueError:
-        data = saved_ensemble(path)
-        if data is None:
+        found = saved_ensemble(path)
+        if found is None:
             raise
-        return data, path
+        return found, path
 
 
-def saved_ensemble(path: Path) -> xr.Dataset | None:
-    """Return the data of an ensemble as xarray has written it; None if there is none."""
+def saved_ensemble(path: Path) -> EnsembleTrajectory | xr.Dataset | None:
+    """Return a saved ensemble, or its data alone as xarray wrote it; None if it is neither."""
+    try:
+        return open_ensemble(path)
+    except (ValueError, OSError, ImportError):
+        return _data_alone(path)
+
+
+def _data_alone(path: Path) -> xr.Dataset | None:
     try:
         if path.suffix == ".zarr":
             data = xr.open_zarr(path).load()
         else:
             with xr.open_dataset(path, engine="h5netcdf") as opened:
                 data = opened.load()
-        return _as_ensemble(data, str(path))
+        # One of this package that does not open is damaged.
+        return None if "pydlnet_layout" in data.attrs else _as_ensemble(data, str(path))
     except (ValueError, OSError, ImportError, KeyError):
         return None
 
@@ -184,7 +193,7 @@ def _sections(
     if problem is not None and isinstance(shown, xr.Dataset):
         raise ValueError(
             "problem: expected None with the data of an ensemble, which lack its layers; give what "
-            "run_ensemble returned"
+            "run_ensemble returned, or what EnsembleTrajectory.save wrote"
         )
     return sections_of_ensemble(shown, problem, path, repeat)
 

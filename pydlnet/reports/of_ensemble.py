@@ -23,8 +23,8 @@ __all__ = ["sections_of_ensemble"]
 
 NO_PROBLEM = (
     "Theory is not compared, because the data of an ensemble know problem and layers by "
-    "description only: dln.report(ensemble, problem=problem), with what run_ensemble returned, "
-    "compares it."
+    "description only: dln.report(ensemble, problem=problem), with what run_ensemble or "
+    "open_ensemble returned, compares it."
 )
 
 BAND = (0.1, 0.9)

@@ -44,12 +44,14 @@ def test_an_ensemble_is_shown(call):
     problem = dln.TargetMatrix([[2.0, 0.0], [0.0, 1.0]])
     methods = [dln.GradientDescent(rate) for rate in (0.1, 0.1, 9.0)]
     ensemble = dln.run_ensemble(problem, starts, methods, n_steps=50)
+    ensemble.save("whole.nc")
     ensemble.data.to_netcdf("ensemble.nc")
-    code, out, err = call("show", "ensemble.nc")
-    assert (code, err) == (0, "")
-    assert "3: 2 finished, 1 diverged" in out
-    assert "widths 2-2-2, float64" in out
-    assert "loss (run, step)" in out
+    for name in ("whole.nc", "ensemble.nc"):
+        code, out, err = call("show", name)
+        assert (code, err) == (0, "")
+        assert "3: 2 finished, 1 diverged" in out
+        assert "widths 2-2-2, float64" in out
+        assert "loss (run, step)" in out
     ensemble.data.drop_vars("status").to_netcdf("else.nc")
     code, _, err = call("show", "else.nc")
     assert code == 2

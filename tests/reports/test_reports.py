@@ -9,6 +9,7 @@ import os
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import xarray as xr
@@ -134,8 +135,23 @@ def test_a_saved_ensemble_is_shown(tmp_path):
     methods = [dln.GradientDescent(rate) for rate in (0.01, 0.1)]
     ensemble = dln.run_ensemble(dln.TargetMatrix(TARGET), start, methods, n_steps=20)
     ensemble.data.to_netcdf(tmp_path / "ensemble.nc", engine="h5netcdf")
-    for source in (ensemble, ensemble.data, tmp_path / "ensemble.nc"):
+    ensemble.save(tmp_path / "whole.nc")
+    for source in (ensemble, ensemble.data, tmp_path / "ensemble.nc", tmp_path / "whole.nc"):
         assert "run 1, finished, learning_rate 0.1" in page_of(tmp_path, source)
+    compared = page_of(tmp_path, tmp_path / "whole.nc", problem=dln.TargetMatrix(TARGET))
+    assert "end-to-end rule" in compared
+
+
+def test_a_damaged_ensemble_is_not_shown(tmp_path):
+    start = dln.init.balanced((2, 2, 2), 0.1, rng=0)
+    ensemble = dln.run_ensemble(
+        dln.TargetMatrix(TARGET), start, dln.GradientDescent(0.1), n_steps=9
+    )
+    ensemble.save(tmp_path / "whole.nc")
+    with h5py.File(tmp_path / "whole.nc", "r+") as file:
+        file["loss"][0, 0] = 7.0
+    with pytest.raises(ValueError, match="damaged"):
+        dln.report(tmp_path / "whole.nc", tmp_path / "page.html")
 
 
 # -- How large they are --
