@@ -3,7 +3,6 @@
 Needs the extra ``torch``.
 """
 
-import functools
 import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeGuard
@@ -165,10 +164,12 @@ class ChainedLinear(nn.Module):
             If inputs or layers are of another dtype, on another device or of another shape; if
             modules were added that are no linear layers.
         """
-        modules = [linear for _, linear in _linear_layers(self, "ChainedLinear")]
-        if any(map(_has_hooks, modules)):  # which may change a weight, and look at what is between
-            return functools.reduce(lambda outputs, linear: linear(outputs), modules, inputs)
-        layers = [linear.weight for linear in modules]
+        layers = [linear.weight for _, linear in _linear_layers(self, "ChainedLinear")]
+        # Hooks may change a weight, and look at what is between.
+        if any(_has_hooks(module) for module in self.modules() if module is not self):
+            for child in self._modules.values():
+                inputs = child(inputs)  # type: ignore[misc]
+            return inputs
         if torch.compiler.is_compiling():
             return _in_torch(inputs, *layers)
         _check(inputs, layers)

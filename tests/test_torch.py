@@ -282,6 +282,18 @@ def test_hooks_of_layers_are_called():
     assert seen == [1, 2]
 
 
+def test_hooks_of_what_is_between_are_called():
+    model, seen = chained((4, 3, 2)), []
+    inner = nn.Sequential(model.get_submodule("0"), nn.Identity())
+    model._modules["0"] = inner
+    inner.register_forward_hook(lambda module, inputs, outputs: seen.append(1))
+    inner[1].register_forward_hook(lambda module, inputs, outputs: 2 * outputs)
+    inputs = torch.randn(MANY, 4, dtype=torch.float64)
+    expected = 2 * inputs @ inner[0].weight.T @ model.get_submodule("1").weight.T
+    torch.testing.assert_close(model(inputs), expected)
+    assert seen == [1]
+
+
 def pruned(layer):
     prune.l1_unstructured(layer, "weight", 0.5)
 
