@@ -190,6 +190,9 @@ def test_numbers_beyond_the_range_are_refused():
         DeepLinearRegressor().fit(np.eye(3), huge)
     with pytest.raises(ValueError, match=r"X: .*finite in float64"):
         DeepLinearRegressor().fit(huge[:, np.newaxis], [1.0, 2.0, 3.0])
+    columns = np.asfortranarray([[1e308, 1.0], [1e308, 2.0], [-1e308, 3.0], [-1e308, 4.0]])
+    with pytest.raises(ValueError, match=r"X: .*finite in float64"):
+        DeepLinearRegressor().fit(columns, [1.0, 2.0, 3.0, 4.0])
     seen = np.array([[1e-300, 1.0], [2e-300, 2.0], [1e-300, np.nan]])
     completion = DeepMatrixCompletion(random_state=0).fit(seen)
     with pytest.raises(ValueError, match=r"X: .*finite in float64"):

@@ -60,13 +60,6 @@ def checked(estimator: Any, default_width: int) -> Options:
     )
 
 
-def as_flag(value: Any, name: str) -> bool:
-    """Return a bool of Python or NumPy."""
-    if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name}: expected a bool, got {type(value).__name__} {value!r}")
-    return bool(value)
-
-
 def check_range(values: NDArray[Any], name: str) -> None:
     """Raise ValueError if sums of centred values may leave the range of float64."""
     largest = np.max(np.abs(values), where=~np.isnan(values), initial=0.0)

@@ -9,13 +9,12 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .. import chain
-from .._validation import FloatArray
+from .._validation import FloatArray, as_flag
 from ..problems import Problem, Regression, TargetMatrix
 from ..recording import Stop
 from .descent import (
     Layers,
     Options,
-    as_flag,
     check_range,
     checked,
     descend,
@@ -147,9 +146,10 @@ class DeepLinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         ConvergenceWarning
             If `max_iter` steps do not reach `tol`.
         """
-        features, targets = validate_data(
-            self, X, y, dtype=np.float64, multi_output=True, y_numeric=True
-        )
+        with np.errstate(over="ignore", invalid="ignore"):  # it adds the numbers up
+            features, targets = validate_data(
+                self, X, y, dtype=np.float64, multi_output=True, y_numeric=True
+            )
         outputs = np.asarray(targets, np.float64).reshape(len(features), -1)
         options = checked(self, max(min(features.shape[1], outputs.shape[1]), LEAST_WIDTH))
         whiten = as_flag(self.whiten, "whiten")
@@ -158,7 +158,8 @@ class DeepLinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             feature_mean, target_mean = center(features, axis=0), center(outputs, axis=0)
             centred = features - feature_mean, outputs - target_mean
         for values, name in zip(centred, ("X", "y"), strict=True):
-            check_range(values, name)
+            # A mean may be beyond the range already, and what it is taken from no number.
+            check_range(np.where(np.isnan(values), np.inf, values), name)
         reduced = _reduce(*centred, whiten)
         self.weights_ = self._descend(reduced, options)
         matrix = chain.product(self.weights_)
