@@ -192,10 +192,10 @@ def looked_at_twice(starts: Any) -> Any:
     """Return starts as lists where they could be looked at once only."""
     if isinstance(starts, Trajectory) or not is_sequence(starts):
         return starts
-    return [list(part) if is_consumed(part) else part for part in starts]
+    return [list(part) if _is_consumed(part) else part for part in starts]
 
 
-def is_consumed(part: Any) -> bool:
+def _is_consumed(part: Any) -> bool:
     """Whether a start can be looked at once only, or is one array that holds all its layers."""
     return isinstance(part, Iterator) or getattr(part, "ndim", 0) == 3
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .._validation import _brief, as_count, as_weights, is_sequence, widths_of
-from ..ensemble_arguments import Layers, is_consumed, n_dimensions
+from ..ensemble_arguments import Layers, looked_at_twice, n_dimensions
 from ..methods import Method
 from ..problems import Problem
 from ..recording import Record, Stop
@@ -192,7 +192,7 @@ def _several(given: Any, name: str, kind: str) -> _Column:
 
 def _starts(given: Any) -> _Column:
     if is_sequence(given):
-        given = [list(part) if is_consumed(part) else part for part in given]
+        given = looked_at_twice(given)
         if n_dimensions(given) < 4:
             return _Column([as_weights(given, "starts")], None, ["starts"])
     column = _several(given, "starts", "list of matrices")
