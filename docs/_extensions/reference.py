@@ -33,8 +33,7 @@ _INDEX = """Reference
 =========
 
 Everything public, by module. Layer :math:`j` is ``weights[j - 1]``, of shape
-:math:`(d_j, d_{{j-1}})`; layer 1 acts first. ``import pydlnet as dln`` is the usual import. The
-estimators of ``pydlnet.sklearn`` are on the page :doc:`with other libraries </libraries>`.
+:math:`(d_j, d_{{j-1}})`; layer 1 acts first. ``import pydlnet as dln`` is the usual import.
 
 {entries}
 .. toctree::
