@@ -11,6 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from .._validation import FloatArray, as_choice
+from ..names import shortened
 from ..notation import wrap_mathtext
 
 if TYPE_CHECKING:
@@ -169,10 +170,7 @@ def plain(text: str) -> str:
 
     It takes what is between two dollars for a formula, and hides what begins with an underscore.
     """
-    text = " ".join(text.split())
-    if len(text) > _LONGEST:
-        text = f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 3 :]}"
-    text = text.replace("$", r"\$")
+    text = shortened(text, _LONGEST).replace("$", r"\$")
     return f" {text}" if text.startswith("_") else text
 
 

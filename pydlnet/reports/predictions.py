@@ -20,6 +20,10 @@ from .thinning import evenly
 from .variables import as_curves, heading_of
 
 __all__ = [
+    "BOUNDS",
+    "MOST_WORK",
+    "NAMES",
+    "OVER",
     "Predictions",
     "certificate_section",
     "overlaid",
@@ -38,19 +42,19 @@ WORK_A_STEP = 2000
 
 NAMES = {
     "certificate": "certificate of convergence",
-    "modes": "modes under gradient flow",
-    "infinite_depth": "limit of infinite depth",
+    "modes": "gradient flow from balanced layers",
+    "infinite_depth": "limit of many layers",
     "end_to_end_rule": "end-to-end rule",
 }
 
 # Predicted curves: over which variable they are laid, in which style, and what they are called.
 OVER = {
     "certificate_loss": ("loss", "dashed", "#D55E00", "bound of the certificate"),
-    "mode_loss": ("loss", "dashed", "#009E73", "modes under gradient flow"),
-    "infinite_depth_loss": ("loss", "dotted", "#CC79A7", "infinite depth"),
+    "mode_loss": ("loss", "dashed", "#009E73", "gradient flow from balanced layers"),
+    "infinite_depth_loss": ("loss", "dotted", "#CC79A7", "limit of many layers"),
     "rule_loss": ("loss", "dotdash", "#E69F00", "end-to-end rule"),
-    "mode_strength": ("singular_value", "dashed", "#D55E00", "modes under gradient flow"),
-    "infinite_depth_strength": ("singular_value", "dotted", "#CC79A7", "infinite depth"),
+    "mode_strength": ("singular_value", "dashed", "#D55E00", "gradient flow from balanced layers"),
+    "infinite_depth_strength": ("singular_value", "dotted", "#CC79A7", "limit of many layers"),
 }
 
 

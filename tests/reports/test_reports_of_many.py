@@ -76,8 +76,8 @@ def test_the_certificates_of_an_ensemble(tmp_path):
     theory, certificates = found["Theory"], found["Certificates"]
     assert theory["certificate of convergence"][0] == "1 of 4"
     assert "deficiency margin: expected above" in theory["certificate of convergence"][1]
-    assert theory["modes under gradient flow"][0] == "3 of 4"
-    assert "2 / sharpness" in theory["modes under gradient flow"][1]
+    assert theory["gradient flow from balanced layers"][0] == "3 of 4"
+    assert "2 / sharpness" in theory["gradient flow from balanced layers"][1]
     rows = {name.partition(",")[0]: cells for name, cells in certificates.items()}
     guaranteed, margin, allowed, held, taken, _, bound = rows["run 0"]
     assert (guaranteed, held, taken) == ("yes", "5 of 5", "1,500")
@@ -120,7 +120,7 @@ def test_runs_of_another_problem_are_not_compared(tmp_path):
     other = dln.TargetMatrix(2.0 * TARGET)
     mixed = ensemble(problems=[PROBLEM, other, PROBLEM, other])
     found = tables(tmp_path, mixed, problem=PROBLEM)
-    assert found["Theory"]["modes under gradient flow"][0] == "2 of 2"
+    assert found["Theory"]["gradient flow from balanced layers"][0] == "2 of 2"
     assert "Compared with 2 of 4 runs." in found["Theory"][""]
     assert len(found["Certificates"]) == 2 + 2  # rows, the header and the section itself
     third = dln.TargetMatrix(3.0 * TARGET)
