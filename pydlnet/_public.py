@@ -11,8 +11,12 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
+
+# Modules of the package that are called as the library they need, which need not be installed.
+_BRIDGES = ("jax", "sklearn", "torch")
 
 # How long a fork waits for modules that other threads load.
 SECONDS_TO_LOAD = 20.0
@@ -90,7 +94,7 @@ def attach(
         return value
 
     def __dir__() -> list[str]:
-        return sorted(places)
+        return sorted(name for name in places if name not in _BRIDGES or find_spec(name))
 
     return __getattr__, __dir__, _listed(stub)
 

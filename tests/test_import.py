@@ -138,6 +138,13 @@ def test_the_package_has_its_help():
     assert "run_ensemble(" in text
 
 
+def test_what_cannot_be_loaded_is_not_listed(monkeypatch):
+    # Or `help` and whatever else looks at every name would end in an ImportError.
+    monkeypatch.setattr("pydlnet._public.find_spec", lambda name: None if name == "jax" else True)
+    assert "jax" not in dir(dln)
+    assert {"torch", "sklearn", "run"} < set(dir(dln))
+
+
 def test_pickles_open_where_only_pickle_was_imported(isolated):
     things = [dln.GradientDescent(0.1), dln.TargetMatrix([[1.0]]), dln.Record("loss"), dln.run]
     code = f"import pickle; print(*pickle.loads({pickle.dumps(things)!r}), sep='|')"
