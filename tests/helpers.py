@@ -86,3 +86,8 @@ def press_ctrl_c_late(monkeypatch, module):
     monkeypatch.setattr(module, "to_dataset", to_dataset)
     # What another test pressed does not count: twice within two seconds is something else.
     monkeypatch.setattr(interruption._handler, "_last", -np.inf)
+
+
+def names_of_problem(problem):
+    """Return the names of inputs and outputs as lists, by side."""
+    return {side: labels.tolist() for side, labels in problem.coords.items()}

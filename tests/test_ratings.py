@@ -1,24 +1,17 @@
 """`datasets.ratings`: tables as users have them, and the problems that they make."""
 
-import builtins
 import bz2
 import contextlib
 import gzip
 import lzma
-import re
 
 import numpy as np
 import pandas as pd
-import pyarrow
 import pytest
+from small_ratings import EXPECTED, LINES, TABLE, entries
 
 import pydlnet as dln
 from pydlnet import datasets
-
-LINES = ["bob,7,1", "ann,7,5", "bob,9,4.5", "eve,11,2"]
-TABLE = pd.DataFrame(
-    {"who": ["bob", "ann", "bob", "eve"], "what": [7, 7, 9, 11], "stars": [1.0, 5.0, 4.5, 2.0]}
-)
 
 
 @pytest.fixture
@@ -31,15 +24,6 @@ def read(tmp_path):
         return datasets.ratings(path, **options)
 
     return make
-
-
-def entries(rated):
-    """Return {(user, item): value} by their names."""
-    places = zip(rated.users, rated.items, rated.values, strict=True)
-    return {(rated.user_ids[i], rated.item_ids[j]): value for i, j, value in places}
-
-
-EXPECTED = {("bob", 7): 1.0, ("ann", 7): 5.0, ("bob", 9): 4.5, ("eve", 11): 2.0}
 
 
 def test_names_become_places_and_are_kept(read):
@@ -95,29 +79,6 @@ def test_columns_by_name_and_by_position(read):
     assert entries(read(content, user="who", item="what", value="stars")) == EXPECTED
     assert entries(read(content, user=3, item=2, value="stars")) == EXPECTED
     assert entries(read("\n".join(lines), user=3, item=2, value=1)) == EXPECTED
-
-
-@pytest.mark.parametrize("as_file", [True, False])
-@pytest.mark.parametrize("who", ["object", "string", "category"])
-@pytest.mark.parametrize("what", ["int16", "uint64", "Int64", "int64[pyarrow]", "category"])
-def test_parquet_and_data_frames(tmp_path, as_file, who, what):
-    frame = TABLE.astype({"who": who, "what": what}).set_index(pd.Index([5, 5, 6, 7]))
-    if as_file:
-        frame.to_parquet(tmp_path / "r.bin", index=False)
-    rated = datasets.ratings(tmp_path / "r.bin" if as_file else frame)
-    assert entries(rated) == EXPECTED
-    assert rated.item_ids.dtype == np.int64
-    shuffled = frame[["stars", "who", "what"]]
-    assert entries(datasets.ratings(shuffled, user="who", item="what", value=0)) == EXPECTED
-
-
-@pytest.mark.parametrize("change", [{"what": "object"}, {"stars": "category"}])
-def test_numbers_in_other_columns(change):
-    assert entries(datasets.ratings(TABLE.astype(change))) == EXPECTED
-
-
-def test_tables_of_arrow():
-    assert entries(datasets.ratings(pyarrow.Table.from_pandas(TABLE))) == EXPECTED
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
@@ -307,28 +268,6 @@ def test_the_nearest_name(read):
         many.row("u10001x")
 
 
-@pytest.mark.parametrize(
-    ("change", "error", "message"),
-    [
-        ({"stars": [1.0, np.nan, 3.0, 4.0]}, ValueError, r"row 1 .*got a missing value"),
-        ({"stars": [1.0, 2.0, np.inf, 4.0]}, ValueError, r"row 2 .*got inf"),
-        ({"stars": pd.Categorical([1, None, 2, 3])}, ValueError, r"row 1 .*got a missing value"),
-        ({"stars": list("1234")}, TypeError, "value: expected a column of real numbers"),
-        ({"stars": [True] * 4}, TypeError, "value: expected a column of real numbers"),
-        ({"stars": [1j] * 4}, TypeError, "value: expected a column of real numbers"),
-        ({"who": ["a", None, "b", "c"]}, ValueError, r"row 1 .*expected a name of the user"),
-        ({"what": [1.0, 2.0, 3.0, 4.0]}, TypeError, "item: expected a column of integers .*float"),
-        ({"what": [2**64 - 1] * 4}, TypeError, "item: expected a column of integers of at most 64"),
-        ({"who": ["a", 3, "b", "c"]}, TypeError, r"user: .* got int 3 in .*row 1"),
-        ({"what": pd.Series([2**64] * 4, dtype=object)}, TypeError, "integers of at most 64"),
-        ({"who": ["bob"] * 4}, ValueError, r"row 1 .* occur again after row 0"),
-    ],
-)
-def test_wrong_columns_of_a_data_frame(change, error, message):
-    with pytest.raises(error, match=message):
-        datasets.ratings(TABLE.assign(**change))
-
-
 def test_the_numbers_of_the_rows_are_no_users(read, tmp_path):
     named = {"user": "who", "item": "what", "value": "stars"}
     content = TABLE.to_csv()
@@ -340,40 +279,6 @@ def test_the_numbers_of_the_rows_are_no_users(read, tmp_path):
     with pytest.raises(ValueError, match="user: column 0 of the DataFrame has no name"):
         datasets.ratings(frame)
     assert entries(datasets.ratings(frame, **named)) == EXPECTED
-
-
-def test_an_empty_data_frame():
-    with pytest.raises(ValueError, match="has no rows"):
-        datasets.ratings(TABLE.iloc[:0])
-
-
-def test_wrong_bytes_in_a_parquet_file(tmp_path):
-    path = tmp_path / "r.parquet"
-    TABLE.to_parquet(path)
-    content = path.read_bytes()
-    draws, messages = np.random.default_rng(0), []
-    for place in draws.integers(4, len(content), size=100):
-        path.write_bytes(content[:place] + bytes([draws.integers(256)]) + content[place + 1 :])
-        try:
-            datasets.ratings(path)
-        except (ValueError, TypeError) as error:  # TypeError: of a column whose type has changed
-            messages.append(str(error))
-    assert len(messages) > 20
-    assert all(re.match("path: |user: |item: |value: ", message) for message in messages)
-
-
-def test_parquet_without_pyarrow(tmp_path, monkeypatch):
-    TABLE.to_parquet(tmp_path / "r.parquet")
-    real = builtins.__import__
-
-    def without(name, *rest):
-        if name.partition(".")[0] == "pyarrow":
-            raise ImportError(name)
-        return real(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ImportError, match=r"pip install 'pydlnet\[parquet\]'"):
-        datasets.ratings(tmp_path / "r.parquet")
 
 
 @pytest.mark.parametrize("path", [3.5, None, b"r.csv", TABLE["who"]])

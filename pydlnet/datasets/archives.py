@@ -38,7 +38,7 @@ _NO_ARCHIVE = (
     zlib.error,
     lzma.LZMAError,
     OSError,
-    NotImplementedError,  # zipfile: the bytes name a way of packing, or a version, it does not know
+    NotImplementedError,  # zipfile raises it for a way of packing, or a version, it does not know
     RuntimeError,  # zipfile: they say that a password is needed
 )
 
